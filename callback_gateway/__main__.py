@@ -9,6 +9,7 @@ with imports_uncollected():
     from callback_gateway.metric import Meter
     from callback_gateway.settings import GatewaySettings
     from runtime import log
+    from runtime.command_line import SETTINGS, take_no_arguments
     from runtime.metric import serve_metrics
     from runtime.process import run
     from runtime.shutdown import shutdown_signals
@@ -26,6 +27,10 @@ async def serve(settings: GatewaySettings) -> None:
 
 def main() -> None:
     """Read the settings and serve."""
+    take_no_arguments(
+        "callback_gateway",
+        description=f"Receive KIE’s callbacks and serve links to media. {SETTINGS}",
+    )
     settings = GatewaySettings.load()
     log.configure(settings, process="callback_gateway")
     run(lambda: serve(settings))

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from devrun.caller import FOLDER, make_callers, make_link_key
 from runtime.address import Address
+from runtime.command_line import SETTINGS, take_no_arguments
 from runtime.settings import ProcessSettings
 
 SANDBOX_KEY = "sandbox-kie-key"
@@ -222,6 +223,9 @@ def commands(settings: RunSettings) -> Mapping[str, str]:
 
 def main() -> None:
     """Run until Ctrl-C or until a process ends."""
+    take_no_arguments(
+        "devrun.run", description=f"Run the whole product on this machine. {SETTINGS}"
+    )
     settings = RunSettings.load()
     manager = Manager(PlainPrinter(sys.stdout))
     env, own = {**os.environ, **environment(settings)}, credentials(settings)

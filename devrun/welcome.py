@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from devrun.caller import LOCAL_TOKEN
 from devrun.run import SANDBOX_TOKEN, RunSettings
 from runtime.certificate import CertificateFiles
+from runtime.command_line import take_no_arguments
 from runtime.wait import Deadline
 
 MAX_WAIT_SECONDS = 120.0
@@ -50,6 +51,7 @@ class WelcomeSettings(RunSettings):
 
 def main() -> None:
     """Wait until everything is ready, say so, and stay until asked to stop."""
+    take_no_arguments("devrun.welcome", description="Wait until everything runs, and say so.")
     settings = WelcomeSettings.load()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     waits: dict[str, Callable[[], bool]] = {

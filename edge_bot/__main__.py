@@ -9,6 +9,7 @@ with imports_uncollected():
     from edge_bot.metric import Meter
     from edge_bot.settings import EdgeSettings
     from runtime import log
+    from runtime.command_line import SETTINGS, take_no_arguments
     from runtime.metric import serve_metrics
     from runtime.process import run
     from runtime.shutdown import shutdown_signals
@@ -21,6 +22,7 @@ async def _serve(settings: EdgeSettings) -> None:
 
 def main() -> None:
     """Read the settings and serve until a signal asks for the end."""
+    take_no_arguments("edge_bot", description=f"Run the Telegram bot. {SETTINGS}")
     settings = EdgeSettings.load()
     log.configure(settings, process="edge_bot")
     run(lambda: _serve(settings))

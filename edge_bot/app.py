@@ -31,6 +31,7 @@ from edge_bot.update.deferred import DeferredUpdates
 from edge_bot.update.dispatcher import Dispatcher
 from edge_bot.update.lease import PollingLease
 from edge_bot.update.polling import Poller
+from edge_bot.update.waiting_notice import WaitingNotice
 from edge_bot.update.webhook import Webhook, create_app
 from edge_bot.view.catalog import CatalogCache
 from edge_bot.view.large_file import LargeFiles
@@ -57,6 +58,7 @@ class Edge:
             acknowledge=AtOnce(bot, Checkout(bot, client, context.seller)),
             apologize=partial(apologize, context),
             meter=meter,
+            waiting=WaitingNotice(bot),
         )
         lease = PollingLease(client, bot_id=settings.bot_id, clock=clock)
         self._menu = Menu(bot, packs=context.packs, seller=context.seller)

@@ -17,9 +17,11 @@ from generation_svc.lifecycle.ledger_audit import check_ledger
 from generation_svc.settings import DatabaseUrl
 from generation_svc.storage.embedded.server import running_url
 from generation_svc.storage.start import started_database
+from runtime.command_line import SETTINGS, take_no_arguments
 from runtime.process import StartError, cause_of
 from runtime.settings import ProcessSettings
 
+HELP = f"Check the ledger, and name each difference in a line; nothing is changed. {SETTINGS}"
 DIFFERENT = 1
 """How the command ends where the ledger has differences."""
 NOT_CHECKED = 2
@@ -52,6 +54,7 @@ async def check(settings: CheckSettings) -> LedgerReport:
 
 def main() -> None:
     """Read the settings, check, and say what was found."""
+    take_no_arguments("generation_svc.check_ledger", description=HELP)
     try:
         report = asyncio.run(check(CheckSettings.load()))
     except (StartError, Unavailable, ExceptionGroup) as error:

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import NoReturn
 
 
 class Part(StrEnum):
@@ -19,19 +18,14 @@ BOTH = frozenset(Part)
 """What a process does unless it is told to do one alone."""
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """End the process with the message alone, without the usage."""
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def read_parts(arguments: Sequence[str]) -> frozenset[Part]:
     """Return the parts that a command line asks for, or end the process with exit code 2."""
-    parser = _OneLineParser(
-        prog="generation_svc",
-        description="Run the generation service; its settings come from the environment.",
-        allow_abbrev=False,
-    )
+    if not arguments:
+        return BOTH
+    from runtime.command_line import SETTINGS  # hardly any start has arguments
+    from runtime.command_reader import CommandReader
+
+    parser = CommandReader("generation_svc", description=f"Run the generation service. {SETTINGS}")
     parser.add_argument(
         "--only",
         type=_part,

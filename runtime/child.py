@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG = 1
 
 def begin() -> dict[str, Any]:
     """Take the limits that the other process names, and return them."""
-    limits: dict[str, Any] = json.loads(sys.argv[1])
+    limits = _told()
     _end_with(limits["parent"])
     _set_limit(resource.RLIMIT_AS, limits["memory_bytes"])
     _set_limit(resource.RLIMIT_CORE, 0)
@@ -46,6 +46,23 @@ def reply(answer: dict[str, Any]) -> None:
     """Answer an order."""
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
+
+
+def _told() -> dict[str, Any]:
+    """Return the limits of the command line, or say that no person starts this program."""
+    if sys.argv[2:] or not sys.argv[-1].startswith("{"):
+        from runtime.command_reader import CommandReader  # as only a person needs it
+
+        parser = CommandReader(_name(), description="Work for a service, which starts this itself.")
+        parser.add_argument("limits", type=json.loads, help="what it may take, as JSON")
+        parser.parse_args()
+    limits: dict[str, Any] = json.loads(sys.argv[1])
+    return limits
+
+
+def _name() -> str:
+    spec = sys.modules["__main__"].__spec__
+    return spec.name.removesuffix(".__main__") if spec else sys.argv[0]
 
 
 def _end_with(parent: int) -> None:

@@ -1,5 +1,6 @@
 """Run the stand-ins for KIE and Telegram until a signal ends them."""
 
+import argparse
 import asyncio
 import logging
 import os
@@ -7,7 +8,7 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -22,8 +23,18 @@ Stand = tuple[ASGIApp, socket.socket]
 S = TypeVar("S", SandboxKieSettings, SandboxTelegramSettings)
 
 
+HELP = "Stand in for KIE and for Telegram. Its settings come from the environment."
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End the process with the message alone, without the usage."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
 def main() -> None:
     """Start what has an address; a bad setting or a port in use ends it with one line."""
+    _Parser("sandbox", description=HELP, allow_abbrev=False).parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     kie, telegram = _loaded(SandboxKieSettings), _loaded(SandboxTelegramSettings)
     asyncio.run(_serve([*_kie(kie), *_telegram(telegram)]))

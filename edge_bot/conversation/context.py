@@ -31,3 +31,5 @@ class EdgeContext:
     """Set when Telegram's list of Stars should be read at once."""
     late_payments: set[str] = field(default_factory=set)
     """The charges of payments whose users know that they are late."""
+    sent_replies: dict[str, int] = field(default_factory=dict)
+    """The messages that this process answered with last, by the origin of what they answer."""

@@ -147,6 +147,7 @@ async def _open_models(interaction: Interaction) -> None:
 
 
 async def _answer(interaction: Interaction) -> None:
+    await interaction.note_sent()
     if isinstance(interaction.event, Press):
         await answer_press(interaction, interaction.event)
         return

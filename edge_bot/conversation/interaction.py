@@ -31,6 +31,9 @@ from edge_bot.telegram.error import is_message_gone, is_not_modified
 from edge_bot.view.catalog import Catalog
 from edge_bot.view.layout import Screen, keyboard_markup
 
+MAX_SENT = 1_000
+"""How many of the last answers this process remembers by itself."""
+
 CLAIM_S = 10.0
 """How long an edge has to send what it began to answer with, in seconds; then another one may."""
 
@@ -122,7 +125,7 @@ class Interaction:
         # A process that is killed between sending and noting sends the message once more: Telegram
         # has no idempotency key that would prevent it.
         message_id = await self.send(screen)
-        await self.note(lambda session: session.with_reply(self.event.origin, message_id))
+        await self.note_reply(message_id)
         return message_id
 
     async def send_file(self, data: bytes, *, name: str) -> None:
@@ -132,7 +135,27 @@ class Interaction:
         message = await self.context.bot.send_document(
             self.event.chat_id, BytesIO(data), filename=name
         )
-        await self.note(lambda session: session.with_reply(self.event.origin, message.message_id))
+        await self.note_reply(message.message_id)
+
+    async def note_reply(self, message_id: int, **changes: Any) -> None:
+        """Remember the message that answers this event; what else changes is written with it.
+
+        Should the service be away just now, this process still knows it at the next try.
+        """
+        origin, sent = self.event.origin, self.context.sent_replies
+        sent.pop(origin, None)
+        sent[origin] = message_id
+        if len(sent) > MAX_SENT:
+            del sent[next(iter(sent))]
+        await self.note(
+            lambda session: session.with_reply(origin, message_id).model_copy(update=changes)
+        )
+
+    async def note_sent(self) -> None:
+        """Note the answer that was sent at an earlier try and could not be noted then."""
+        message_id = self.context.sent_replies.get(self.event.origin)
+        if message_id is not None and not self.is_answered:
+            await self.note_reply(message_id)
 
     async def send(self, screen: Screen) -> int:
         """Send a screen as a new message, again at every repetition; return its id."""

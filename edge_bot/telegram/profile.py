@@ -58,9 +58,8 @@ async def _refused(bot: Bot, parts: Sequence[_Part]) -> list[_Part]:
 
 
 def _parts(language: str, *, has_money: bool) -> tuple[_Part, ...]:
-    methods = (_publish_description, _publish_about)
-    commands = partial(_publish_commands, language=language, has_money=has_money)
-    return (commands, *(partial(method, language=language) for method in methods))
+    methods = (_publish_commands, _publish_description, _publish_about)
+    return tuple(partial(method, language=language, has_money=has_money) for method in methods)
 
 
 # Each changes what differs only: Telegram allows few changes a day.
@@ -72,18 +71,15 @@ async def _publish_commands(bot: Bot, *, language: str, has_money: bool) -> None
         await bot.set_my_commands(commands, language_code=code)
 
 
-async def _publish_description(bot: Bot, *, language: str) -> None:
-    description = texts(language).plain(
-        "I draw pictures from your words and change the ones you send. "
-        "Describe what you would like to see."
-    )
+async def _publish_description(bot: Bot, *, language: str, has_money: bool) -> None:
+    description = _description(texts(language), has_money=has_money)
     code = _code(language)
     if (await bot.get_my_description(language_code=code)).description != description:
         await bot.set_my_description(description, language_code=code)
 
 
-async def _publish_about(bot: Bot, *, language: str) -> None:
-    about = texts(language).plain("Pictures from words, and changes to your own.")
+async def _publish_about(bot: Bot, *, language: str, has_money: bool) -> None:
+    about = _about(texts(language), has_money=has_money)
     code = _code(language)
     if (await bot.get_my_short_description(language_code=code)).short_description != about:
         await bot.set_my_short_description(about, language_code=code)
@@ -92,6 +88,25 @@ async def _publish_about(bot: Bot, *, language: str) -> None:
 def _code(language: str) -> str | None:
     """Return the language code for Telegram; None for the default texts."""
     return None if language == SOURCE_LANGUAGE else language
+
+
+def _description(speak: Texts, *, has_money: bool) -> str:
+    """Return what somebody reads before the first message; free models make pictures alone."""
+    if has_money:
+        return speak.plain(
+            "I make pictures, videos, music and speech, and change the pictures and videos you "
+            "send. Tell me what you would like."
+        )
+    return speak.plain(
+        "I draw pictures from your words and change the ones you send. "
+        "Describe what you would like to see."
+    )
+
+
+def _about(speak: Texts, *, has_money: bool) -> str:
+    if has_money:
+        return speak.plain("Pictures, videos, music and speech from your words and files.")
+    return speak.plain("Pictures from words, and changes to your own.")
 
 
 def _commands(speak: Texts, *, has_money: bool) -> tuple[BotCommand, ...]:
@@ -109,7 +124,7 @@ def _commands(speak: Texts, *, has_money: bool) -> tuple[BotCommand, ...]:
 def _money_commands(speak: Texts) -> tuple[BotCommand, ...]:
     """Return the commands about money, those that are used often first."""
     return (
-        BotCommand("balance", speak.plain("What is on your balance")),
+        BotCommand("balance", speak.plain("Your balance")),
         BotCommand("topup", speak.plain("Buy credits")),
         BotCommand("receipts", speak.plain("Your receipts")),
         BotCommand("paysupport", speak.plain("Questions about a payment")),

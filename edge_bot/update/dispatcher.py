@@ -18,6 +18,7 @@ from edge_bot.metric import Meter
 from edge_bot.service_error import is_passing
 from edge_bot.telegram.error import is_transient
 from edge_bot.telegram.parse_update import user_id_of
+from edge_bot.update.waiting_notice import WaitingNotice
 from runtime.backoff import Backoff
 from runtime.wait import Deadline
 
@@ -40,13 +41,14 @@ class Dispatcher:
         acknowledge: Handle,
         apologize: Handle,
         meter: Meter,
+        waiting: WaitingNotice | None = None,
         max_concurrent: int = 64,
         acknowledge_s: float = ACKNOWLEDGE_S,
         backoff: Backoff = Backoff(first_s=0.5, cap_s=15.0),  # noqa: B008 - an immutable value
     ) -> None:
         self._handle, self._apologize = handle, apologize
         self._acknowledge, self._acknowledge_s = acknowledge, acknowledge_s
-        self._meter = meter
+        self._meter, self._waiting = meter, waiting
         self._slots = asyncio.Semaphore(max_concurrent)
         self._backoff = backoff
         self._lanes: dict[int, asyncio.Lock] = {}
@@ -60,8 +62,12 @@ class Dispatcher:
             return True
         # It says that the update has come, so it waits neither for its turn nor for a slot.
         acknowledging = asyncio.create_task(self._acknowledged(update))
+        if self._waiting is not None:
+            self._waiting.begin(update)
         try:
             is_settled = await self._settled(update, max_wait_s=max_wait_s)
+            if is_settled:
+                self._end_wait(update)
             await asyncio.wait((acknowledging,), timeout=self._acknowledge_s)
         finally:
             acknowledging.cancel()
@@ -111,10 +117,15 @@ class Dispatcher:
 
     async def apologize(self, update: Update) -> None:
         """Tell the user that nothing came of an update, if that is possible."""
+        self._end_wait(update)
         try:
             await self._apologize(update)
         except Exception:
             _logger.exception("cannot apologize to the user", update_id=update.update_id)
+
+    def _end_wait(self, update: Update) -> None:
+        if self._waiting is not None:
+            self._waiting.end(update)
 
     @asynccontextmanager
     async def _lane(self, user_id: int) -> AsyncIterator[None]:

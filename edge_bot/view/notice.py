@@ -105,6 +105,14 @@ def apology(language: str) -> str:
     )
 
 
+def takes_longer(language: str) -> str:
+    """Say that an answer takes longer, and that it comes without being asked for again."""
+    return texts(language).html(
+        "⏳ This is taking longer than usual. I will answer as soon as I can; "
+        "there is no need to send it again."
+    )
+
+
 def refusal(error: GenerationError, language: str, *, model: pb.Model | None) -> str:
     """Say why no job was made of a request."""
     speak = texts(language)

@@ -43,7 +43,9 @@ def offer_gone(language: str) -> str:
 
 def offer_of_another(language: str) -> str:
     """Say that an invoice is somebody else's."""
-    return texts(language).plain("This invoice is for somebody else. Yours are here: /topup")
+    return texts(language).plain(
+        "This invoice is for somebody else. You can get your own here: /topup"
+    )
 
 
 def checkout_refusal(reason: str, language: str) -> str:
@@ -88,7 +90,7 @@ def price_asked_again(why: str, language: str) -> str:
 
 def price_to_be_seen(why: str, language: str) -> str:
     """Say where another price is shown in full: a result repeats nothing at a price not agreed."""
-    look = texts(language).html("Press “Change” to see what it is made of.")
+    look = texts(language).html("Press “Change” to see the details.")
     return f"{why} {look}"
 
 
@@ -113,8 +115,8 @@ def by_itself(language: str) -> str:
 def not_by_picture(language: str) -> str:
     """Say that no picture is a payment, and who does help."""
     return texts(language).html(
-        "ℹ️ If this is about a payment: Telegram itself tells me of each one, so a picture of it "
-        "changes nothing, and you need not send any. See /balance; questions: /paysupport"
+        "ℹ️ If this is about a payment: Telegram itself tells me of every payment, so a picture of "
+        "one changes nothing, and there is no need to send it. See /balance; questions: /paysupport"
     )
 
 
@@ -160,16 +162,16 @@ def _amount(error: GenerationError, name: str) -> int:
 
 def _limit(error: GenerationError, speak: Texts) -> str:
     if error.reason == "FREE_ALLOWANCE_USED":
-        return speak.html("⚠️ You have used up what is free today.")
+        return speak.html("⚠️ You have used up your free requests for today.")
     if error.metadata.get("cap") == "free":
-        return speak.html("⚠️ What is free is used up for today, for everybody.")
-    return speak.html("⚠️ Today’s limit of this bot is reached.")
+        return speak.html("⚠️ The free requests are used up for today, for everybody.")
+    return speak.html("⚠️ This bot has reached its limit for today.")
 
 
 def _return(error: GenerationError, speak: Texts) -> str:
     if error.retry_after_s is None:
         return ""
-    return speak.html("It is back in {time}.", time=wait_text(error.retry_after_s, speak))
+    return speak.html("Please try again in {time}.", time=wait_text(error.retry_after_s, speak))
 
 
 def wait_text(seconds: float, speak: Texts) -> str:
@@ -185,11 +187,11 @@ def _trouble(reason: str, speak: Texts) -> str:
         case "PROVIDER_BALANCE_LOW":
             return lines(
                 speak.html("⚠️ I cannot begin this one right now, and the operator knows why."),
-                speak.html("Nothing was charged. Please try later, or take another model."),
+                speak.html("Nothing was charged. Please try again later, or choose another model."),
             )
         case "MONEY_MODE_MISMATCH":
             return lines(
-                speak.html("⚠️ This bot is not fully set up yet: the operator has to mend it."),
+                speak.html("⚠️ This bot is not fully set up yet: the operator has to fix that."),
                 speak.html("Nothing was charged. Free models work."),
             )
         case "MONEY_OFF":

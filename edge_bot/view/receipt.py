@@ -62,7 +62,7 @@ def receipt_screen(top_up: TopUp, language: str, *, seller_text: str) -> Screen:
 
 def receipt_gone(language: str) -> str:
     """Say that there is no such receipt."""
-    return texts(language).html("I do not have this receipt. Here are the ones that I have.")
+    return texts(language).html("I do not have this receipt. Here are the ones I have.")
 
 
 def _paper(top_up: TopUp, speak: Texts) -> Button:

@@ -59,7 +59,7 @@ def terms_screen(language: str, *, seller_text: str) -> Screen:
         ),
         speak.html(
             "4. Bonus credits are spent first, then top-ups, the oldest first; a top-up of which "
-            "nothing is spent can be returned in whole, in Stars, but never in part."
+            "nothing is spent can be returned in full, in Stars, but never in part."
         ),
         speak.html(
             "5. If a payment is taken back after its credits were spent, they are owed, and the "
@@ -83,8 +83,7 @@ def _where(seller: Seller, speak: Texts, *, seller_text: str) -> str:
         words = escape(seller_text, quote=False)
         return lines(speak.html("Write to the seller, a person will answer:"), words)
     return speak.html(
-        "This bot does not say yet whom to write to; its operator has just been told that you "
-        "asked."
+        "This bot has no contact for questions yet; its operator has just been told that you asked."
     )
 
 

@@ -57,7 +57,7 @@ def invoice_of(amount: int, language: str) -> Invoice:
     """Return the words of an invoice."""
     speak = texts(language)
     description = speak.plain(
-        "Credits for pictures, videos, music and speech in this chat. They come at once."
+        "Credits for pictures, videos, music and speech in this chat. They arrive at once."
     )
     return Invoice(gain_text(amount, speak), description)
 
@@ -103,8 +103,8 @@ def late_screen(language: str) -> Screen:
     text = paragraphs(
         speak.html("⏳ <b>Your payment has arrived.</b>"),
         speak.html(
-            "I cannot credit it this very moment. It is not lost: I keep trying, and write to "
-            "you as soon as the credits are there."
+            "I cannot credit it right now. It is not lost: I will keep trying, and tell you as "
+            "soon as the credits are there."
         ),
     )
     return Screen(text)
@@ -116,7 +116,7 @@ def uncredited_screen(charge_id: str, language: str) -> Screen:
     text = paragraphs(
         speak.html("⚠️ <b>Your payment has arrived, but I could not credit it yet.</b>"),
         speak.html(
-            "It is noted and not lost: it will be credited as soon as the trouble is over. "
+            "It is on record and not lost: it will be credited as soon as the problem is solved. "
             "If that takes long, write to us and name the payment:"
         ),
         speak.html("<code>{charge}</code>", charge=charge_id),
@@ -129,10 +129,10 @@ def returned_screen(*, stars: int, is_taken: bool, wallet: Wallet | None, langua
     speak = texts(language)
     head = speak.html("↩️ <b>⭐️ {stars} went back to you.</b>", stars=speak.number(stars))
     if is_taken:
-        told = speak.html("The credits of that top-up are taken from your balance.")
+        told = speak.html("The credits of that top-up have been taken off your balance.")
     else:
         told = speak.html(
-            "The credits of that top-up will be taken from your balance, too. "
+            "The credits of that top-up will be taken off your balance, too. "
             "If you do not know why, write to us: /paysupport"
         )
     # What Telegram took back by itself is not taken from the balance yet.
@@ -195,4 +195,4 @@ def _set_off(paid_debt: int, speak: Texts) -> str:
     """Return how much of a top-up paid a debt; empty if it was nothing."""
     if not paid_debt:
         return ""
-    return speak.html("Of these, {n} paid your debt.", n=speak.number(paid_debt))
+    return speak.html("Of these, {n} went towards your debt.", n=speak.number(paid_debt))

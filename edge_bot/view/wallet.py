@@ -138,12 +138,12 @@ def _allowance(wallet: Wallet, speak: Texts) -> str:
         return ""
     free = wallet.free_allowance
     left = speak.html(
-        "🆓 Free today: {left} of {most}.", left=free.remaining_count, most=free.daily_count
+        "🆓 Free today: {left} of {most} left.", left=free.remaining_count, most=free.daily_count
     )
     if free.remaining_count >= free.daily_count:
         return left
     until = time_text(free.reset_time, speak)
-    return lines(left, speak.html("All of them are back on {time} UTC.", time=until))
+    return lines(left, speak.html("All of them will be back on {time} UTC.", time=until))
 
 
 def _finished(transfers: Sequence[Transfer], kept: Collection[str]) -> frozenset[int]:
@@ -192,9 +192,9 @@ def _payment(kind: int, speak: Texts) -> str:
         case pb.TRANSFER_KIND_CHARGEBACK:
             return speak.html("payment taken back")
         case pb.TRANSFER_KIND_IMPORT:
-            return speak.html("brought along from the earlier bot")
+            return speak.html("carried over from the earlier bot")
         case pb.TRANSFER_KIND_IMPORT_UNDO:
-            return speak.html("correction of what was brought along")
+            return speak.html("correction of what was carried over")
         case pb.TRANSFER_KIND_DEBT_PAYMENT:
             return speak.html("debt paid")
         case _:

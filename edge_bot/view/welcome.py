@@ -64,8 +64,8 @@ def help_screen(language: str, *, catalog: Catalog, has_money: bool = False) -> 
 
 def _money_help(speak: Texts) -> str:
     return speak.html(
-        "Some models cost credits. You see the price before anything begins, and what does not "
-        "work out is not charged.\n\n"
+        "Some models cost credits. You see the price before anything begins, and you pay nothing "
+        "for what does not work out.\n\n"
         "/balance: your credits\n"
         "/topup: buy credits\n"
         "/receipts: your receipts\n"

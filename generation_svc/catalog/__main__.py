@@ -16,6 +16,12 @@ from generation_svc.catalog.load import (
     note_checked,
     read,
 )
+from runtime.command_reader import CommandReader
+
+HELP = (
+    "Build the catalog of models from the documents in models/. With `import` as the first word,"
+    " import models into a running service: see `import --help`."
+)
 
 
 def main(arguments: list[str]) -> None:
@@ -25,9 +31,12 @@ def main(arguments: list[str]) -> None:
         sys.argv = [sys.argv[0], *arguments[1:]]
         runpy.run_module("generation_svc.server.catalog_import", run_name="__main__")
         return
+    parser = CommandReader("generation_svc.catalog", description=HELP)
+    parser.add_argument("--check", action="store_true", help="compare it with what is there")
+    options = parser.parse_args(arguments)
     try:
         text = built().encode()
-        if "--check" in arguments:
+        if options.check:
             _compare(text)
         else:
             CATALOG_FILE.write_bytes(text)

@@ -35,7 +35,7 @@ class InvalidInputs(AtelierError):
     def __init__(self, violations: tuple[FieldViolation, ...]) -> None:
         self.violations = violations
         super().__init__(
-            "; ".join(f"{v.field}: {v.description}".removeprefix(": ") for v in violations)
+            " ".join(f"{v.field}: {v.description}".removeprefix(": ") for v in violations)
         )
 
 

@@ -121,6 +121,8 @@ class EdgeDesk(EdgeServiceServicer):
         self.holder = ""
         self.asked: list[tuple[str, float]] = []
         self.is_refusing = False
+        self.writes_left: int | None = None
+        """How many sessions are still taken before the service is away."""
         self.skew = timedelta(0)
         self.links: dict[str, UploadLink] = {}
         self.has_links = False
@@ -131,6 +133,10 @@ class EdgeDesk(EdgeServiceServicer):
         return edge_pb.GetSessionResponse(session=self.sessions.get(request.key, empty))
 
     async def PutSession(self, request: Any, context: Any) -> Any:
+        if self.writes_left is not None:
+            if not self.writes_left:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+            self.writes_left -= 1
         old = self.sessions.get(request.key, Session())
         if old.version != request.version:
             await refuse(context, grpc.StatusCode.ABORTED, "SESSION_CONFLICT")

@@ -11,6 +11,7 @@ from atelier.generation.v1 import job_pb2
 from atelier.wallet.v1.top_up_pb2 import Pack
 from atelier.wallet.v1.transfer_pb2 import TRANSFER_KIND_DEBT_PAYMENT, TRANSFER_KIND_TOP_UP
 from edge_bot.conversation.handler.late_payment import MAX_REMEMBERED
+from edge_bot.conversation.interaction import MAX_SENT
 from edge_bot.view.language import texts
 from edge_bot.view.outcome import cancelled_screen, failure_screen, result_caption
 from edge_bot.view.progress import cancel_question_screen
@@ -144,6 +145,45 @@ async def test_a_payment_that_has_to_wait_is_told_at_once_and_once(chat: Chat) -
     assert not chat.context.late_payments
 
 
+async def test_a_payment_that_was_thanked_for_is_neither_late_nor_thanked_for_again(
+    chat: Chat,
+) -> None:
+    chat.service.edge.writes_left = 3  # the packs, the invoice, and that an answer is begun
+    with pytest.raises(GenerationError):
+        await buy(chat)
+    assert "✅" in await chat.last_text()
+    wallet(chat).refuse_with("RecordTopUp", "", grpc.StatusCode.UNAVAILABLE)
+    with pytest.raises(GenerationError):
+        await chat.repeat()
+    wallet(chat).refusals.clear()
+    chat.service.edge.writes_left = None
+    await chat.repeat()
+    told = [str(each) for each in await chat.from_bot() if "payment has arrived" in str(each)]
+    assert len(told) == 1
+    assert "✅" in told[0]
+    assert b"payment:" in chat.session
+
+
+async def test_a_payment_that_could_not_be_credited_is_not_called_late_afterwards(
+    chat: Chat,
+) -> None:
+    wallet(chat).refuse_with("RecordTopUp", "MONEY_MODE_MISMATCH")
+    await buy(chat)
+    wallet(chat).refuse_with("RecordTopUp", "", grpc.StatusCode.UNAVAILABLE)
+    with pytest.raises(GenerationError):
+        await chat.repeat()
+    assert not [each for each in await chat.from_bot() if "cannot credit it" in str(each)]
+
+
+async def test_what_is_remembered_of_answers_is_bounded(chat: Chat) -> None:
+    sent = chat.context.sent_replies
+    sent.clear()
+    sent.update({f"message:{number}": number for number in range(1, MAX_SENT + 1)})
+    await chat.say("/help")
+    assert len(sent) == MAX_SENT
+    assert "message:1" not in sent
+
+
 async def test_what_is_remembered_of_late_payments_is_bounded(chat: Chat) -> None:
     chat.context.late_payments.update(f"stx{number}" for number in range(MAX_REMEMBERED))
     wallet(chat).refuse_with("RecordTopUp", "", grpc.StatusCode.UNAVAILABLE)
@@ -158,7 +198,7 @@ async def test_a_payment_says_how_much_of_it_paid_a_debt(chat: Chat) -> None:
     for kind, amount in ((TRANSFER_KIND_TOP_UP, 70), (TRANSFER_KIND_DEBT_PAYMENT, 0)):
         desk.move(amount, kind=kind, owner=OWNER, cause_id=top_up_id)
     await buy(chat)
-    assert "Of these, 30 paid your debt." in await chat.last_text()
+    assert "Of these, 30 went towards your debt." in await chat.last_text()
 
 
 async def test_a_free_draft_waits_for_no_payment(chat: Chat) -> None:

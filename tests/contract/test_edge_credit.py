@@ -169,6 +169,6 @@ async def test_a_top_up_says_how_much_of_it_paid_a_debt(service: Service) -> Non
         await chat.press("+100 credits")
         await pay(chat)
         text = await chat.last_text()
-        assert f"Of these, {price} paid your debt." in text
+        assert f"Of these, {price} went towards your debt." in text
         assert f"You have {100 - price} credits." in text
         assert "Owed" not in text

@@ -326,7 +326,7 @@ async def test_stars_that_we_returned_are_told_kindly(chat: Chat) -> None:
     )
     await chat.pump()
     assert "⭐️ 50 went back to you" in await chat.last_text()
-    assert "are taken from your balance" in await chat.last_text()
+    assert "have been taken off your balance" in await chat.last_text()
     assert not chat.context.star_news.is_set()
 
 
@@ -358,7 +358,7 @@ async def test_a_payment_whose_return_no_update_told_of_is_told_once(chat: Chat)
     await chat.telegram.payment(payment["pre_checkout_query_id"], "refund", is_told=True)
     await chat.pump()
     [told] = [each for each in await said(chat) if "went back to you" in each]
-    assert "are taken from your balance" in told
+    assert "have been taken off your balance" in told
     assert not chat.context.star_news.is_set()
 
 
@@ -414,7 +414,7 @@ async def test_stars_that_telegram_returned_are_looked_for_in_its_list(chat: Cha
     payment = await buy(chat)
     await chat.telegram.payment(payment["pre_checkout_query_id"], "refund", is_told=True)
     await chat.pump()
-    assert "will be taken from your balance" in await chat.last_text()
+    assert "will be taken off your balance" in await chat.last_text()
     assert chat.context.star_news.is_set()
 
 

@@ -12,8 +12,8 @@ from atelier.wallet.v1 import top_up_pb2
 from edge_bot.pack.payload import Payload
 from tests.contract.edge_harness import CHAT, Harness, harness, until
 from tests.contract.edge_wallet import WalletDesk
-from tests.contract.test_edge_process import Process, environment, started
-from tests.e2e.program import START_SECONDS
+from tests.contract.test_edge_process import Process
+from tests.contract.test_edge_process import running as running_edge
 from tests.integration.sandbox_telegram import Json
 
 OWNER = f"telegram:{CHAT}"
@@ -28,19 +28,10 @@ async def edge() -> AsyncIterator[Harness]:
 
 @asynccontextmanager
 async def running(edge: Harness, *, is_webhook: bool = False) -> AsyncIterator[Process]:
-    """Run an edge; it is killed at the end if it still lives."""
+    """Run an edge that may poll at once, whoever was killed before."""
     edge.service.edge.holder = ""
-    variables = environment(edge)
-    url = f"http://{variables['EDGE_LISTEN']}"
-    if is_webhook:
-        variables["TELEGRAM_WEBHOOK_URL"] = url
-    process = Process(await started(variables), url)
-    try:
-        await until(process.is_ready, within_s=START_SECONDS)
+    async with running_edge(edge, is_webhook=is_webhook) as process:
         yield process
-    finally:
-        if process.child.returncode is None:
-            await process.end(signal.SIGKILL)
 
 
 def wallet(edge: Harness) -> WalletDesk:

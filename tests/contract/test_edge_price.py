@@ -218,7 +218,7 @@ async def test_a_limit_that_passes_is_told_and_not_waited_for(chat: Chat) -> Non
         retry_after_s=4 * 3600,
     )
     await chat.press("Create")
-    assert "It is back in 4 hours." in await chat.last_text()
+    assert "Please try again in 4 hours." in await chat.last_text()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,11 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import PIPE
+from tempfile import NamedTemporaryFile
+from typing import IO
 
 import httpx2
 import pytest
@@ -20,11 +24,15 @@ from tests.port import free_port
 
 @dataclass
 class Process:
-    """A running edge; its log is kept."""
+    """A running edge, and the file that it logs to: a pipe holds it up once nobody empties it."""
 
     child: asyncio.subprocess.Process
     url: str
-    log: bytes = field(default=b"")
+    log_path: Path
+
+    @property
+    def log(self) -> bytes:
+        return self.log_path.read_bytes()
 
     async def is_ready(self) -> bool:
         try:
@@ -33,12 +41,11 @@ class Process:
         except httpx2.TransportError:
             return False
 
-    async def end(self, how: signal.Signals) -> int | None:
+    async def end(self, how: signal.Signals) -> int:
         """Send a signal and return the exit code."""
         self.child.send_signal(how)
         async with asyncio.timeout(10):
-            _, self.log = await self.child.communicate()
-        return self.child.returncode
+            return await self.child.wait()
 
 
 def environment(edge: Harness, **changes: str) -> dict[str, str]:
@@ -53,22 +60,29 @@ def environment(edge: Harness, **changes: str) -> dict[str, str]:
     }
 
 
-async def started(variables: dict[str, str]) -> asyncio.subprocess.Process:
+async def started(variables: dict[str, str], log: int | IO[bytes]) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "edge_bot", env=variables, stderr=asyncio.subprocess.PIPE
+        sys.executable, "-m", "edge_bot", env=variables, stderr=log
     )
 
 
 @asynccontextmanager
-async def running(edge: Harness) -> AsyncIterator[Process]:
+async def running(edge: Harness, *, is_webhook: bool = False) -> AsyncIterator[Process]:
+    """Run an edge; it is killed at the end if it still lives."""
     variables = environment(edge)
-    process = Process(await started(variables), f"http://{variables['EDGE_LISTEN']}")
-    try:
-        await until(process.is_ready, within_s=START_SECONDS)
-        yield process
-    finally:
-        if process.child.returncode is None:
-            await process.end(signal.SIGKILL)
+    url = f"http://{variables['EDGE_LISTEN']}"
+    if is_webhook:
+        variables["TELEGRAM_WEBHOOK_URL"] = url
+    with NamedTemporaryFile() as log:
+        child = await started(variables, log.file)
+        process = Process(child, url, Path(log.name))
+        try:
+            await until(process.is_ready, within_s=START_SECONDS)
+            yield process
+            assert TOKEN.encode() not in process.log
+        finally:
+            if child.returncode is None:
+                await process.end(signal.SIGKILL)
 
 
 @pytest.fixture
@@ -95,7 +109,6 @@ async def test_a_press_survives_a_kill_while_it_is_handled(edge: Harness) -> Non
         await until(edge.has_confirmed)
         assert (await edge.messages())[-1] != greeting
         assert await second.end(signal.SIGTERM) == 0
-    assert TOKEN.encode() not in second.log
 
 
 async def has_answered(edge: Harness) -> bool:
@@ -168,7 +181,7 @@ WRONG = {
 async def test_a_wrong_setting_is_one_line(
     edge: Harness, changes: dict[str, str], words: str
 ) -> None:
-    child = await started(environment(edge, **changes))
+    child = await started(environment(edge, **changes), PIPE)
     _, log = await child.communicate()
     assert child.returncode == 1
     assert words in log.decode()
@@ -179,7 +192,8 @@ async def test_a_wrong_setting_is_one_line(
 async def test_a_port_in_use_is_one_line(edge: Harness) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        child = await started(environment(edge, EDGE_LISTEN=f"127.0.0.1:{port}", LOG_LEVEL="info"))
+        settings = environment(edge, EDGE_LISTEN=f"127.0.0.1:{port}", LOG_LEVEL="info")
+        child = await started(settings, PIPE)
         _, log = await child.communicate()
     assert child.returncode == 1
     assert log.decode().strip().splitlines() == [

@@ -24,6 +24,19 @@ async def test_a_profile_that_telegram_did_not_take_is_published_later() -> None
             assert shown["description"]
 
 
+@pytest.mark.parametrize(("language", "words"), [("", "videos, music"), ("ru", "видео, музык")])
+@pytest.mark.parametrize("has_money", [True, False])
+async def test_a_bot_says_that_it_makes_more_than_pictures_where_it_does(
+    language: str, words: str, has_money: bool
+) -> None:
+    async with chatting() as chat:
+        stop = asyncio.Event()
+        await publish_profile(chat.context.bot, stop=stop, backoff=SOON, has_money=has_money)
+        for getter in GETTERS[1:]:
+            told = await chat.telegram.result(getter, language_code=language)
+            assert (words in str(told)) is has_money
+
+
 @pytest.mark.parametrize(
     "refused",
     ["setMyCommands", "getMyCommands", "setMyDescription", "setMyShortDescription"],

@@ -197,6 +197,12 @@ def failing(error: BaseException) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler("atelier.generation.v1.GenerationService", methods)
 
 
+def test_each_violation_is_told_in_a_sentence_of_its_own() -> None:
+    wrong = (("", "Required."), ("inputs.seed", "Must be at least 1."), ("owner", "Required."))
+    error = domain.InvalidInputs(tuple(domain.FieldViolation(*each) for each in wrong))
+    assert str(error) == "Required. inputs.seed: Must be at least 1. owner: Required."
+
+
 async def fail(error: BaseException, *, in_stream: bool = False) -> Refusal:
     """Return what a client gets when a handler raises the error."""
     server = grpc.aio.server(interceptors=(CallInterceptor(),))

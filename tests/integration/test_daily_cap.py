@@ -15,7 +15,7 @@ from generation_svc.domain.job import Job
 from generation_svc.domain.money import MoneyMode
 from generation_svc.domain.money_error import DailyCapReached, InsufficientCredits
 from generation_svc.usecase.cancel_job import cancel_job
-from tests.integration.test_free_allowance import at
+from tests.integration.test_free_allowance import MIDNIGHT, at
 from tests.lifecycle import CALLER, FAILURE, SUCCESS, Harness, OpenBench
 from tests.money import FREE, IMAGEN, grant
 from tests.statement_count import counting_database
@@ -121,15 +121,14 @@ async def test_the_next_day_begins_with_nothing(harness: Harness) -> None:
 async def test_what_is_accepted_before_midnight_costs_its_own_day_whenever_it_ends(
     harness: Harness,
 ) -> None:
-    midnight = datetime(2030, 5, 18, tzinfo=UTC)
-    before = midnight - timedelta(milliseconds=1)
+    before = MIDNIGHT - timedelta(milliseconds=1)
     clock = await at(harness, before)
     await harness.run()
-    clock.time = midnight
+    clock.time = MIDNIGHT
     await harness.callback(replace(SUCCESS, cost=Decimal(3)))
     await harness.fetch_all()
     assert (await known_cost(harness, before)).overall == 3
-    assert (await known_cost(harness, midnight)).overall == 0
+    assert (await known_cost(harness, MIDNIGHT)).overall == 0
 
 
 async def test_the_operator_is_told_once_a_day_by_one_process(

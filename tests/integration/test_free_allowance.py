@@ -15,6 +15,7 @@ from generation_svc.domain.port.transaction import Database
 from generation_svc.usecase import cancel_job
 from generation_svc.usecase.money import read_wallet
 from generation_svc.usecase.money.read_wallet import FreeAllowance
+from runtime.clock import utc_now
 from tests.lifecycle import CALLER, FAILURE, GENEROUS, Harness, OpenBench
 from tests.money import FREE, IMAGEN, PRICE, grant
 from tests.statement_count import counting_database
@@ -23,7 +24,9 @@ pytestmark = pytest.mark.usefixtures("within_one_day")
 
 ALLOWANCE = replace(GENEROUS, daily_free_jobs_per_owner=10)
 TWO = replace(GENEROUS, daily_free_jobs_per_owner=2)
-NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
+MIDNIGHT = datetime(utc_now().year + 2, 5, 18, tzinfo=UTC)
+"""A time to come, whenever this runs: what is kept for a time would be over."""
+NOON = MIDNIGHT - timedelta(hours=12)
 
 
 class Timed:
@@ -89,12 +92,11 @@ async def test_at_midnight_all_of_them_are_there_again(open_bench: OpenBench) ->
     with pytest.raises(FreeAllowanceUsed) as refused:
         await harness.accept()
     assert refused.value.retry_after == timedelta(hours=12)
-    midnight = datetime(2030, 5, 18, tzinfo=UTC)
-    assert await left(harness) == FreeAllowance(2, 0, midnight)
+    assert await left(harness) == FreeAllowance(2, 0, MIDNIGHT)
 
-    clock.time = midnight - timedelta(milliseconds=1)
+    clock.time = MIDNIGHT - timedelta(milliseconds=1)
     assert await used(harness)
-    clock.time = midnight
+    clock.time = MIDNIGHT
     assert (await left(harness)).remaining_count == 2
     for _ in range(2):
         await harness.accept()
@@ -105,10 +107,9 @@ async def test_jobs_of_both_sides_of_midnight_count_for_their_own_day(
     open_bench: OpenBench,
 ) -> None:
     harness = await open_bench(limits=TWO)
-    midnight = datetime(2030, 5, 18, tzinfo=UTC)
     before = await open_bench(limits=TWO, sharing=harness)
-    await at(before, midnight - timedelta(milliseconds=1))
-    await at(harness, midnight)
+    await at(before, MIDNIGHT - timedelta(milliseconds=1))
+    await at(harness, MIDNIGHT)
 
     outcomes = await asyncio.gather(
         *(used(bench) for bench in (before, harness, before, harness, before, harness))

@@ -16,7 +16,7 @@ const ENGLISH = {
   history: "History", line: "−12 · GPT", choose: "Choose how many", five: "5. If a payment", support: "Write to @example_help",
 };
 const RUSSIAN = {
-  language: "ru", name: "Ольга", missing: "Не хватает ещё", offer: "Пополнить: +100 кредитов", thanks: "платёж получен",
+  language: "ru", name: "Ольга", missing: "Не хватает", offer: "Пополнить: +100 кредитов", thanks: "платёж получен",
   back: "Вернуться к черновику", receipts: "Нажмите на нужную", day: "29.11.2026", payment: "Платёж: stx", price: "На балансе 88 кредитов.", balance: "Баланс",
   history: "История", line: "−12 · GPT", choose: "Выберите, сколько нужно", five: "5. Если платёж", support: "Напишите: @example_help",
 };

@@ -7,7 +7,7 @@ from telegram.constants import ParseMode
 from telegram.error import TelegramError
 
 from edge_bot.conversation.context import EdgeContext
-from edge_bot.conversation.event import Event, Paid
+from edge_bot.conversation.event import Credited, Event, Paid
 from edge_bot.conversation.payment import record_payment
 from edge_bot.telegram.limiter import NO_MAX_WAIT_S
 from edge_bot.view.top_up import late_screen
@@ -27,11 +27,19 @@ async def recorded(context: EdgeContext, paid: Paid) -> Event:
     try:
         event = await record_payment(context, paid)
     except GenerationError:
-        if paid.is_private and paid.charge_id not in context.late_payments:
+        if paid.is_private and not _is_told(context, paid):
             await _tell(context, paid)
         raise
     context.late_payments.discard(paid.charge_id)
     return event
+
+
+def _is_told(context: EdgeContext, paid: Paid) -> bool:
+    """Tell whether the user knows that a payment is late, or already what became of it."""
+    answers = (paid.origin, Credited.name(paid.charge_id))
+    return paid.charge_id in context.late_payments or any(
+        each in context.sent_replies for each in answers
+    )
 
 
 async def _tell(context: EdgeContext, paid: Paid) -> None:

@@ -59,10 +59,7 @@ async def buy_pack(interaction: Interaction, pack_id: str) -> None:
     if interaction.is_answered:
         return
     sent_id = await _send_invoice(interaction, pack)
-    origin, spoken = interaction.event.origin, {"language": interaction.language}
-    await interaction.note(
-        lambda session: session.with_reply(origin, sent_id).model_copy(update=spoken)
-    )
+    await interaction.note_reply(sent_id, language=interaction.language)
 
 
 async def answer_payment(interaction: Interaction, event: Credited | Uncredited | Returned) -> None:
