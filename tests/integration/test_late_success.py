@@ -19,6 +19,7 @@ from generation_svc.engine.read_cost import COST_READS, WORK
 from generation_svc.engine.work import do_one
 from generation_svc.lifecycle import ledger_audit
 from generation_svc.usecase import cancel_job, read_job
+from tests.integration.test_retention import forget_all
 from tests.lifecycle import CALLER, LINK, SUCCESS, Harness, OpenBench
 from tests.money import IMAGEN, PRICE, check_ledger, grant, holds, wallet
 
@@ -197,6 +198,18 @@ async def test_a_success_that_nobody_fetched_for_a_day_is_asked_for_again(harnes
     await harness.fetch_all()
     assert await kept(harness, job) == 1
     await sound(harness)
+
+
+async def test_a_job_is_not_forgotten_while_files_of_it_come(harness: Harness) -> None:
+    job = await failed(harness)
+    await harness.later(days=100)
+    await harness.callback(LATE)
+    await forget_all(harness)
+    await harness.fetch_all()
+    assert await kept(harness, job) == 1
+    await harness.later(days=100)
+    await forget_all(harness)
+    assert await harness.query("SELECT id FROM job") == []
 
 
 async def test_files_that_cannot_be_had_after_all_leave_the_job_as_it_was(harness: Harness) -> None:
