@@ -38,7 +38,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """Something whose bytes are to be removed, and its place among all that has expired."""
+    """Something that is to be removed, and its place among all that has expired."""
 
     id: UUID
     time: datetime

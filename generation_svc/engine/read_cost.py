@@ -33,9 +33,9 @@ async def _claim(deps: Dependencies, *, limit: int) -> Batch[Attempt]:
 
 async def _do(deps: Dependencies, attempt: Attempt, /) -> None:
     structlog.contextvars.bind_contextvars(job_id=str(attempt.job_id))
-    permit = await rate_budget.reserve(
-        deps, "read", account=attempt.account, max_wait=deps.timing.read_lease / 2
-    )
+    # Shorter than its claim, or another replica would read it as well; live tasks wait longer.
+    wait = min(deps.timing.read_lease, deps.timing.cost_retry) / 2
+    permit = await rate_budget.reserve(deps, "read", account=attempt.account, max_wait=wait)
     if permit is None or permit.is_over:
         await _put_off(deps, attempt)
         return

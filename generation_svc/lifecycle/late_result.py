@@ -21,6 +21,8 @@ async def keep_late(
     """End an attempt of a locked job that has ended; charge for it if the job was cancelled."""
     if await tx.attempts.settled(job.id):
         await tx.attempts.end(attempt.id, AttemptState.LOST, error=_OTHER)
+        if cost is not None:  # there is nothing more to ask for: it was no loss of the provider's
+            await tx.attempts.give_up_cost(attempt.id)
         return
     await tx.attempts.end(attempt.id, AttemptState.SETTLED)
     await charge.capture_late(tx, job, result, cost=cost)

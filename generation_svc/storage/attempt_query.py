@@ -40,10 +40,13 @@ SELECT claimed.*, next_due,
 
 CLAIM_READS = _claim("read_time", counter="read_tries", due=f"state = 'accepted' AND {IS_AMONG}")
 CLAIM_FETCHES = _claim("fetch_time", counter="fetch_tries", due="state = 'succeeded'")
+# All that ended before a backup is due at once where that is restored: first comes the recovery,
+# which reads what was under way.
 CLAIM_COSTS = _claim(
     "cost_time",
     counter="cost_reads",
-    due=f"cost_time IS NOT NULL AND {IS_AMONG}",
+    due=f"cost_time IS NOT NULL AND {IS_AMONG}"
+    " AND NOT EXISTS (SELECT FROM money_state WHERE restored IS NOT NULL)",
     lease="%(lease)s::interval * power(3, cost_reads)",
 )
 UNREADABLE = batch_of(

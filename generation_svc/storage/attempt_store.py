@@ -300,12 +300,16 @@ class PostgresAttemptStore:
         return await self._claimed(CLAIM_COSTS, lease=first_wait, limit=limit, **_among(readable))
 
     async def keep_cost(self, attempt_id: UUID, cost: Decimal) -> bool:
-        """Note what it cost, if that was unknown; return whether it was."""
+        """Note what it cost, if that was unknown, and ask no more; return whether it was."""
         cursor = await self._connection.execute(
-            "UPDATE attempt SET cost = %s, cost_time = NULL WHERE id = %s AND cost IS NULL",
-            (cost, attempt_id),
+            "UPDATE attempt SET cost = coalesce(attempt.cost, %(cost)s), cost_time = NULL"
+            " FROM (SELECT cost FROM attempt WHERE id = %(id)s) AS former"
+            " WHERE id = %(id)s AND (attempt.cost IS NULL OR cost_time IS NOT NULL)"
+            " RETURNING former.cost IS NULL AS is_news",
+            {"id": attempt_id, "cost": cost},
         )
-        return cursor.rowcount == 1
+        row = await cursor.fetchone()
+        return row is not None and row["is_news"]
 
     async def put_off_cost(self, attempt_id: UUID, *, due: timedelta) -> None:
         """Take a claimed read of its cost back, and set the next one."""

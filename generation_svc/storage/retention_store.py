@@ -12,6 +12,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from generation_svc.domain.retention import Expired
+from generation_svc.storage.attempt_state import is_live
 from generation_svc.storage.connection import Connection
 from generation_svc.storage.media_kind import IS_VIDEO
 
@@ -79,16 +80,22 @@ class PostgresRetentionStore:
     async def forget_uploads(self, *, older_than: timedelta, limit: int) -> int:
         return await self._count(_FORGET_UPLOADS, age=older_than, limit=limit)
 
-    async def forget_jobs(self, *, older_than: timedelta, limit: int) -> int:
-        jobs = await self._ids(_FORGOTTEN_JOBS, age=older_than, limit=limit)
-        if jobs:
-            for statement in _FORGET_PARTS:
-                # In pieces, so that no single statement runs into its timeout over a job with many
-                # events.
-                while await self._count(statement, jobs=jobs, most=MOST_ROWS) == MOST_ROWS:
-                    continue
-            await self._connection.execute("DELETE FROM job WHERE id = ANY(%s)", (jobs,))
-        return len(jobs)
+    async def forgettable_jobs(
+        self, *, older_than: timedelta, after: Expired | None = None, limit: int
+    ) -> Sequence[Expired]:
+        return await self._expired(_FORGETTABLE_JOBS, after=after, age=older_than, limit=limit)
+
+    async def forget_job(self, job_id: UUID) -> bool:
+        # Found without a lock, as above: a result that is late may have come since, or come now.
+        if await self._count(_LOCK_FORGETTABLE, job=job_id) == 0:
+            return False
+        for statement in _FORGET_PARTS:
+            # In pieces, so that no single statement runs into its timeout over a job with many
+            # events.
+            while await self._count(statement, job=job_id, most=MOST_ROWS) == MOST_ROWS:
+                continue
+        await self._connection.execute("DELETE FROM job WHERE id = %s", (job_id,))
+        return True
 
     async def forget_callbacks(self, *, older_than: timedelta, limit: int) -> int:
         return await self._count(_FORGET_CALLBACKS, age=older_than, limit=limit)
@@ -99,10 +106,6 @@ class PostgresRetentionStore:
         time = after.time if after else datetime.min.replace(tzinfo=UTC)
         cursor = await self._connection.execute(statement, {**values, "after": time})
         return [Expired(**row) for row in await cursor.fetchall()]
-
-    async def _ids(self, statement: str, **values: Any) -> list[UUID]:
-        cursor = await self._connection.execute(statement, values)
-        return [row["id"] for row in await cursor.fetchall()]
 
     async def _key(self, statement: str, row_id: UUID) -> str | None:
         cursor = await self._connection.execute(statement, (row_id,))
@@ -153,11 +156,18 @@ DELETE FROM upload WHERE id = ANY(ARRAY(
     ORDER BY expire_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 """
 
-_FORGOTTEN_JOBS = f"""
-SELECT id FROM job
-WHERE {_HAS_ENDED} AND update_time <= now() - %(age)s::interval
+_FORGETTABLE_JOBS = f"""
+SELECT id, update_time AS time FROM job
+WHERE {_HAS_ENDED} AND update_time <= now() - %(age)s::interval AND update_time > %(after)s
   AND NOT EXISTS (SELECT FROM media WHERE media.job_id = job.id AND media.remove_time IS NULL)
-ORDER BY update_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+ORDER BY update_time FETCH FIRST (%(limit)s) ROWS WITH TIES
+"""
+
+_LOCK_FORGETTABLE = f"""
+SELECT id FROM job WHERE id = %(job)s
+  AND NOT EXISTS (SELECT FROM media WHERE media.job_id = job.id AND media.remove_time IS NULL)
+  AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id AND {is_live("attempt.state")})
+FOR UPDATE OF job SKIP LOCKED
 """
 
 _FORGET_PARTS = tuple(
@@ -165,15 +175,15 @@ _FORGET_PARTS = tuple(
     for table, belongs in (
         (
             "callback_receipt",
-            "attempt_id = ANY(ARRAY(SELECT id FROM attempt WHERE job_id = ANY(%(jobs)s)))",
+            "attempt_id = ANY(ARRAY(SELECT id FROM attempt WHERE job_id = %(job)s))",
         ),
-        ("media", "job_id = ANY(%(jobs)s)"),
-        ("delivery", "job_id = ANY(%(jobs)s)"),
-        ("job_event", "job_id = ANY(%(jobs)s)"),
-        ("attempt", "job_id = ANY(%(jobs)s)"),
+        ("media", "job_id = %(job)s"),
+        ("delivery", "job_id = %(job)s"),
+        ("job_event", "job_id = %(job)s"),
+        ("attempt", "job_id = %(job)s"),
     )
 )
-"""What belongs to jobs, in the order in which it can go: what refers to another row goes first."""
+"""What belongs to a job, in the order in which it can go: what refers to another row goes first."""
 
 _FORGET_CALLBACKS = """
 DELETE FROM callback_receipt WHERE id = ANY(ARRAY(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -17,6 +19,7 @@ from generation_svc.engine.read_cost import COST_READS, WORK
 from generation_svc.engine.work import do_one
 from generation_svc.lifecycle import ledger_audit
 from generation_svc.usecase import cancel_job, read_job
+from tests.integration.test_retention import forget_all
 from tests.lifecycle import CALLER, LINK, SUCCESS, Harness, OpenBench
 from tests.money import IMAGEN, PRICE, check_ledger, grant, holds, wallet
 
@@ -197,6 +200,18 @@ async def test_a_success_that_nobody_fetched_for_a_day_is_asked_for_again(harnes
     await sound(harness)
 
 
+async def test_a_job_is_not_forgotten_while_files_of_it_come(harness: Harness) -> None:
+    job = await failed(harness)
+    await harness.later(days=100)
+    await harness.callback(LATE)
+    await forget_all(harness)
+    await harness.fetch_all()
+    assert await kept(harness, job) == 1
+    await harness.later(days=100)
+    await forget_all(harness)
+    assert await harness.query("SELECT id FROM job") == []
+
+
 async def test_files_that_cannot_be_had_after_all_leave_the_job_as_it_was(harness: Harness) -> None:
     job = await cancelled(harness)
     harness.fetcher.links = {LINK: FetchFailed("gone"), FRESH: FetchFailed("gone")}
@@ -210,14 +225,24 @@ async def test_files_that_cannot_be_had_after_all_leave_the_job_as_it_was(harnes
     await sound(harness)
 
 
+async def test_a_success_that_another_task_came_before_is_read_once(harness: Harness) -> None:
+    """Its cost is known, and nothing of it will be kept, however often it is read."""
+    job = await beside_a_second_task(harness)
+    await harness.callback(LATE, call=2)
+    await harness.fetch_all()
+    await harness.query("UPDATE attempt SET cost = 8 WHERE number = 1")
+    harness.provider.tasks["task-1"] = LATE
+    harness.provider.reads.clear()
+    assert await read_again(harness)
+    assert not await read_again(harness)
+    assert harness.provider.reads == ["task-1"]
+    assert (await harness.events(job)).count("poll_late") == 1
+    assert [each["state"] for each in await harness.attempts(job)] == ["lost", "settled"]
+
+
 async def test_beside_what_was_charged_a_second_success_changes_nothing(harness: Harness) -> None:
     """The first attempt was given up and the second one paid for; then the first one comes."""
-    job = await harness.run(**IMAGEN)
-    await harness.query(
-        "UPDATE attempt SET state = 'lost', read_time = NULL, end_time = now(), cost_time = now()"
-    )
-    await harness.query("UPDATE job SET state = 'queued', dispatch_time = now()")
-    await harness.dispatch_all()
+    job = await beside_a_second_task(harness)
     await cancel_job.cancel_job(harness.deps, CALLER, job_id=job.id)
     await harness.callback(SUCCESS, call=1)  # beside one that may be charged
     await harness.callback(SUCCESS, call=2)
@@ -230,4 +255,56 @@ async def test_beside_what_was_charged_a_second_success_changes_nothing(harness:
     assert [each["state"] for each in await harness.attempts(job)] == ["lost", "settled"]
     assert (await holds(harness), await kept(harness, job)) == ([("captured", PRICE)], 1)
     assert (await harness.job(job)).charged_credits == PRICE
+    await sound(harness)
+
+
+async def beside_a_second_task(harness: Harness) -> Job:
+    """Have the task of a job be given up, and the job be sent once more."""
+    job = await harness.run(**IMAGEN)
+    await harness.query(
+        "UPDATE attempt SET state = 'lost', read_time = NULL, end_time = now(), cost_time = now()"
+    )
+    await harness.query("UPDATE job SET state = 'queued', dispatch_time = now()")
+    await harness.dispatch_all()
+    return job
+
+
+@pytest.mark.parametrize("end", [failed, cancelled])
+async def test_who_tells_of_it_at_once_has_it_kept_once(harness: Harness, end: End) -> None:
+    """A callback, its repetition, and the reads of two replicas, and then two that fetch."""
+    job = await end(harness)
+    harness.provider.tasks["task-1"] = LATE
+    await harness.query("UPDATE attempt SET cost_time = now()")
+    async with harness.transaction() as tx:
+        accounts = harness.deps.provider.accounts
+        claim = await tx.attempts.claim_costs(first_wait=timedelta(0), readable=accounts, limit=1)
+    tellers = (WORK.do(harness.deps, claim[0][0]), do_one(harness.deps, WORK))
+    await asyncio.gather(*tellers, harness.callback(LATE), harness.callback(LATE))
+    await harness.query("UPDATE attempt SET fetch_time = now() WHERE fetch_time IS NOT NULL")
+    await asyncio.gather(*(harness.fetch_all() for _ in range(2)))
+
+    assert (await kept(harness, job), await booked_late(harness)) == (1, 8000)
+    assert (await harness.job(job)).charged_credits == 0
+    assert (await wallet(harness)).balance == HAS
+    await sound(harness)
+
+
+async def test_of_two_tasks_that_are_told_of_at_once_too_late_one_is_kept(
+    harness: Harness,
+) -> None:
+    job = await beside_a_second_task(harness)
+    harness.provider.tasks = {"task-1": WORKING, "task-2": WORKING}
+    await harness.later(hours=5)
+    await harness.poll_all()
+    assert (await harness.job(job)).state is JobState.FAILED
+    await asyncio.gather(*(harness.callback(LATE, call=call) for call in (1, 2)))
+    await harness.fetch_all()
+    for call in (1, 2):
+        await harness.callback(LATE, call=call)
+    await harness.fetch_all()
+    states = [each["state"] for each in await harness.attempts(job)]
+    assert sorted(states) == ["lost", "settled"]
+    assert (await kept(harness, job), await holds(harness)) == (1, [("released", 0)])
+    assert await booked_late(harness) == 16_000  # the provider took both
+    assert (await wallet(harness)).balance == HAS
     await sound(harness)

@@ -116,6 +116,7 @@ async def test_only_the_task_that_made_the_result_says_what_it_took(
     for call in (2, 1):
         await harness.callback(SUCCESS, call=call)
         await harness.fetch_all()
+        assert await differences(harness) == []  # also while the other task lives
     assert await holds(harness) == [("captured", int(job.price.credits))]
     await harness.callback(replace(SUCCESS, cost=Decimal("0.5")), call=1)
     assert await holds(harness) == [("captured", int(job.price.credits))]
@@ -135,6 +136,43 @@ async def test_what_another_task_brings_too_late_is_not_what_was_charged(harness
     kept = (await read_job.get(harness.deps, CALLER, job_id=job.id)).kept_result
     assert kept is not None
     assert len(kept.media) == 2
+    assert await holds(harness) == [("captured", 2)]
+    assert await differences(harness) == []
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["shown", "cancelled"])
+async def test_a_second_result_whose_cost_is_known_is_not_asked_for(
+    harness: Harness, is_cancelled: bool
+) -> None:
+    job = await made_twice(harness)
+    if is_cancelled:
+        await cancel_job(harness.deps, CALLER, job_id=job.id)
+    for call in (2, 1):
+        await harness.callback(replace(SUCCESS, cost=Decimal(call)), call=call)
+        await harness.fetch_all()
+    assert [each["state"] for each in await harness.attempts(job)] == ["lost", "settled"]
+    assert not await do_one(harness.deps, WORK)
+
+
+async def test_a_second_result_is_read_for_its_cost_and_no_more(harness: Harness) -> None:
+    job = await made_twice(harness)
+    for call in (2, 1):
+        task_id = f"task-{call}"
+        await harness.callback(replace(SUCCESS, task_id=task_id), call=call)
+        await harness.fetch_all()
+        harness.provider.tasks[task_id] = replace(SUCCESS, cost=Decimal(call))
+    while await do_one(harness.deps, WORK):
+        await harness.query("UPDATE attempt SET cost_time = now() WHERE cost_time IS NOT NULL")
+
+    assert sorted(harness.provider.reads) == ["task-1", "task-2"]
+    assert [each["cost"] for each in await harness.attempts(job)] == [1, 2]
+    booked = await harness.query(
+        "SELECT amount, target FROM transfer WHERE kind = 'provider_cost' ORDER BY amount"
+    )
+    assert [tuple(each.values()) for each in booked] == [
+        (1000, "provider_cost"),
+        (2000, "provider_cost"),
+    ]
     assert await holds(harness) == [("captured", 2)]
     assert await differences(harness) == []
 

@@ -10,11 +10,12 @@ import pytest
 from generation_svc.domain.error import ProviderUnreachable
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.observation import Observation
+from generation_svc.domain.timing import Timing
 from generation_svc.engine.rate_budget import reserve
 from generation_svc.engine.read_cost import COST_READS, WORK
 from generation_svc.engine.work import do_one
 from generation_svc.usecase.cancel_job import cancel_job
-from tests.lifecycle import CALLER, FAILURE, SUCCESS, Harness
+from tests.lifecycle import CALLER, FAILURE, SUCCESS, Harness, OpenBench
 
 EIGHT = Decimal("0.8")
 
@@ -116,6 +117,21 @@ async def test_a_process_killed_at_the_last_read_leaves_it_to_another(harness: H
     await harness.query("UPDATE attempt SET cost_reads = %s", COST_READS)
     assert await do_one(harness.deps, WORK)
     assert (await cost_of(harness, job), unknown(harness)) == ((None, False), 1)
+
+
+async def test_a_read_waits_for_no_room_until_another_replica_has_it(
+    open_bench: OpenBench,
+) -> None:
+    timing = replace(Timing(), cost_retry=timedelta(seconds=0.4))
+    harness = await open_bench(timing=timing)
+    job = await ended(harness, SUCCESS)
+    limits = replace(harness.deps.limits, reads_per_window=1, read_window=timedelta(seconds=1))
+    harness.deps = replace(harness.deps, limits=limits)
+    account = harness.deps.provider.accounts[0]
+    assert await reserve(harness.deps, "read", account=account, max_wait=timedelta(seconds=1))
+    assert await do_one(harness.deps, WORK)  # a window longer than its claim
+    (attempt,) = await harness.attempts(job)
+    assert (attempt["cost_reads"], harness.provider.reads) == (0, [])
 
 
 async def test_without_room_for_a_read_no_try_is_lost(harness: Harness) -> None:

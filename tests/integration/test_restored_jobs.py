@@ -11,15 +11,18 @@ from generation_svc.domain.epoch import EpochState, StoredEpoch
 from generation_svc.domain.error import ProviderUnreachable, Unavailable
 from generation_svc.domain.job import Job, JobState
 from generation_svc.domain.money_error import SalesClosed
+from generation_svc.engine import read_cost
 from generation_svc.engine.maintenance.epoch import follow_epoch
 from generation_svc.engine.maintenance.orphan_bytes import remove_orphans
 from generation_svc.engine.maintenance.receipts import number_receipts
+from generation_svc.engine.work import do_one
 from generation_svc.lifecycle.epoch import KEY, read_epoch, watch_epoch
 from generation_svc.recover import RecoveryFailed, recover
+from generation_svc.usecase import read_job
 from tests.integration.test_recover import ACCOUNT, numbers, service, watch
 from tests.integration.test_top_up import OWNER
 from tests.integration.test_top_up_refund import buy
-from tests.lifecycle import SUCCESS, Harness
+from tests.lifecycle import CALLER, PENDING, SUCCESS, Harness
 from tests.money import IMAGEN, check_ledger, wallet
 
 RESULT = "result/01930000-0000-7000-8000-000000000001/01930000-0000-7000-8000-000000000002/0"
@@ -264,3 +267,25 @@ async def test_the_provider_is_read_before_sales_open(database_url: str) -> None
         with pytest.raises(RecoveryFailed, match=f"does not answer for {ACCOUNT}"):
             await finish(harness)
         assert not await watch(harness)
+
+
+async def test_what_had_ended_is_not_read_again_before_the_recovery(database_url: str) -> None:
+    async with service(database_url) as harness:
+        await buy(harness)
+        job = await harness.run(owner=OWNER, **IMAGEN)
+        harness.provider.tasks["task-1"] = PENDING
+        await harness.later(hours=5)
+        await harness.poll_all()
+        harness.provider.tasks["task-1"] = SUCCESS
+        harness.provider.reads.clear()
+        await lose(harness)
+        assert not await do_one(harness.deps, read_cost.WORK)
+        assert harness.provider.reads == []
+
+        await finish(harness)
+        assert await do_one(harness.deps, read_cost.WORK)
+        await harness.fetch_all()
+        kept = (await read_job.get(harness.deps, CALLER, job_id=job.id)).kept_result
+        assert kept is not None
+        assert len(kept.media) == 1
+        await check_ledger(harness)

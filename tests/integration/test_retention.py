@@ -432,7 +432,11 @@ async def test_what_is_done_all_the_time_reads_no_whole_table(harness: Harness) 
     await retention.upload_removed(oldest.id)
     assert await retention.shorten_uploads(lifetime=timedelta(days=10), limit=100) == 100
     await retention.forget_uploads(older_than=timedelta(days=80), limit=100)
-    assert await retention.forget_jobs(older_than=kept.jobs, limit=20) == 20
+    age = kept.jobs
+    ended = await retention.forgettable_jobs(older_than=age, limit=20)
+    assert len(await retention.forgettable_jobs(older_than=age, after=ended[-1], limit=20)) == 20
+    assert await retention.forget_job(ended[0].id)
+    assert not await retention.forget_job(ended[0].id)
     assert await retention.forget_callbacks(older_than=kept.callbacks, limit=100) == 100
     assert await usage.of_owner("user:1", caller="edge") > 0
     assert await usage.count_media(limit=100) == 100

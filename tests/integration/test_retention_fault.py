@@ -146,6 +146,39 @@ FROM {{table}}, generate_series(1, {MANY}) AS n WHERE id <> %s
 """
 
 
+@pytest.mark.parametrize("others", [0, MANY])
+async def test_jobs_that_cannot_be_forgotten_keep_no_other(harness: Harness, others: int) -> None:
+    """As where somebody's own table refers to them."""
+    await harness.query("CREATE TABLE evidence (job_id uuid NOT NULL REFERENCES job)")
+    for _ in range(3):
+        await harness.made()
+    await harness.query(_LATER_JOBS, others)
+    oldest, *_ = await harness.query("SELECT id FROM job ORDER BY update_time")
+    await harness.query(
+        "INSERT INTO evidence SELECT id FROM job WHERE id = %s OR owner = 'refused'", oldest["id"]
+    )
+    await harness.later(days=100)
+
+    rounds = 0
+    while len(await harness.query("SELECT id FROM job")) > 1 + others:
+        rounds += 1
+        with capture_logs():  # each of them is told
+            await forget_expired(harness.deps)
+        assert rounds <= MANY / BATCH + 2
+
+    left = await harness.query("SELECT id FROM job ORDER BY update_time")
+    assert left[0] == oldest
+
+
+_LATER_JOBS = """
+INSERT INTO job SELECT (jsonb_populate_record(job, jsonb_build_object(
+    'id', gen_random_uuid(), 'owner', 'refused',
+    'update_time', update_time + n * interval '1 microsecond'))).*
+FROM job, generate_series(1, %s) AS n
+WHERE id = (SELECT id FROM job ORDER BY update_time LIMIT 1)
+"""
+
+
 @pytest.mark.parametrize("days", [400, -400])
 async def test_by_a_clock_that_jumped_nothing_is_forgotten(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, days: int

@@ -110,6 +110,17 @@ async def test_nothing_is_returned_that_telegram_lists_as_returned(harness: Harn
     await returned(harness)
 
 
+async def test_what_telegram_lists_since_the_order_is_not_asked_for(harness: Harness) -> None:
+    """The chargeback comes into the list without a name, while no edge is there."""
+    await unlisted(harness, charged_back=True)
+    await return_again(harness.deps, WISH)
+    taken = replace(star.entered("unknown taker"), amount=100)
+    assert (await star.report(harness, star.payment(), taken)).differences == []
+    assert await top_ups.lease(harness) == []
+    await agrees(harness, star.payment(), taken)
+    assert (await wallet(harness, OWNER)).balance == 0
+
+
 async def test_only_what_was_taken_back_can_go_back_once_more(harness: Harness) -> None:
     for wish in (WISH, replace(WISH, bot_id=8), replace(WISH, direction=StarDirection.IN)):
         with pytest.raises(StarNotFound):

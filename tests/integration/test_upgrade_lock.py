@@ -138,6 +138,7 @@ def test_an_index_whose_building_was_killed_is_built_anew(old_database_url: str)
         ("0007", "job", "attempt"),
         ("0009", "attempt", "media"),
         ("0024", "star_transaction", "top_up"),
+        ("0030", "top_up", "money_state"),
     ],
 )
 def test_what_waits_for_one_table_keeps_nobody_from_another(

@@ -101,7 +101,8 @@ class MemoryAttemptStore(Store):
     @answered
     def end(self, attempt_id: UUID, state: AttemptState, *, error: str = "") -> None:
         row = self._row(attempt_id)
-        is_asked = self._is_measured and row.cost is None and row.attempt.task_id is not None
+        is_unknown = row.cost is None or state is AttemptState.LOST
+        is_asked = self._is_measured and is_unknown and row.attempt.task_id is not None
         times = {"read_time": None, "fetch_time": None, "cost_time": NOW if is_asked else None}
         self._set(row, row_changes=times, state=state, fetch_tries=0)
 
@@ -124,7 +125,8 @@ class MemoryAttemptStore(Store):
     ) -> Attempt:
         row, tries = self._row(attempt_id), self._row(attempt_id).attempt.fetch_tries
         cost = row.cost if observation.cost is None else observation.cost
-        times = {"read_time": None, "fetch_time": after(lease) if lease else NOW}
+        fetch_time = after(lease) if lease else NOW
+        times = {"read_time": None, "fetch_time": fetch_time, "cost_time": None}
         self._set(
             row,
             row_changes={**times, "cost": cost},
@@ -145,6 +147,8 @@ class MemoryAttemptStore(Store):
         is_news = self._row(attempt_id).cost is None and self._is_measured
         if is_news:
             self.note_cost(attempt_id, cost)
+        else:
+            self._ask_no_more(attempt_id)
         return is_news
 
     def note_cost(self, attempt_id: UUID, cost: Decimal) -> None:
@@ -152,6 +156,17 @@ class MemoryAttemptStore(Store):
         row = self._row(attempt_id)
         told = row.attempt.observation and replace(row.attempt.observation, cost=cost)
         self._set(row, row_changes={"cost": cost, "cost_time": None}, observation=told)
+
+    @answered
+    def give_up_cost(self, attempt_id: UUID) -> bool:
+        return self._ask_no_more(attempt_id) and self._row(attempt_id).cost is None
+
+    def _ask_no_more(self, attempt_id: UUID) -> bool:
+        row = self._row(attempt_id)
+        was_asked = row.cost_time is not None
+        if was_asked:
+            self._set(row, row_changes={"cost_time": None})
+        return was_asked
 
     @answered
     def claim_costs(

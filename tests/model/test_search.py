@@ -17,7 +17,7 @@ FEWEST_STATES = {
     "mishap, paid": 16_000,
     "refund, paid": 5_600,
     "chargeback": 1_400,
-    "ceiling": 6_500,
+    "ceiling": 7_000,
     "ceiling, two tasks": 640,
 }
 """A little under what was measured: a search that visits fewer has stopped looking."""

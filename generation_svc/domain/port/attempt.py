@@ -129,7 +129,7 @@ class AttemptStore(Protocol):
         """
 
     async def keep_cost(self, attempt_id: UUID, cost: Decimal) -> bool:
-        """Note what it cost, if that was unknown; return whether it was."""
+        """Note what it cost, if that was unknown, and ask no more; return whether it was."""
 
     async def put_off_cost(self, attempt_id: UUID, *, due: timedelta) -> None:
         """Take a claimed read of its cost back, and set the next one."""

@@ -48,10 +48,15 @@ class RetentionStore(Protocol):
     async def forget_uploads(self, *, older_than: timedelta, limit: int) -> int:
         """Remove rows of uploads whose bytes are gone for so long; return how many."""
 
-    async def forget_jobs(self, *, older_than: timedelta, limit: int) -> int:
-        """Remove jobs that ended so long ago with all that belongs to them; return how many.
+    async def forgettable_jobs(
+        self, *, older_than: timedelta, after: Expired | None = None, limit: int
+    ) -> Sequence[Expired]:
+        """Find jobs that ended so long ago; one is kept for as long as any bytes of it are."""
 
-        A job is kept for as long as any bytes of it are.
+    async def forget_job(self, job_id: UUID) -> bool:
+        """Remove such a job with all that belongs to it; return whether it was ours.
+
+        It is not while another replica is at work on it, or files of it may still come.
         """
 
     async def forget_callbacks(self, *, older_than: timedelta, limit: int) -> int:

@@ -22,9 +22,6 @@ from runtime.clock import utc_now
 
 WEBHOOK_LIFETIME = timedelta(days=35)
 """How long an enabled address that nothing is posted to stays in the list."""
-JOB_BATCH = 20
-"""How many jobs are forgotten at once: each has dozens of rows in other tables."""
-
 MOST_CLOCK_ERROR = timedelta(days=1)
 """From which difference on between the database's clock and ours one of them must be wrong; what is
 forgotten cannot be had back, and it can wait."""
@@ -169,11 +166,18 @@ async def forget_uploads(deps: Dependencies) -> bool:
 
 async def forget_jobs(deps: Dependencies) -> bool:
     """Jobs go with all that belongs to them; what their request_id stood for is remembered."""
+    age = deps.storage.retention.jobs
+
+    async def find(tx: Transaction, last: Expired | None) -> Sequence[Expired]:
+        return await tx.retention.forgettable_jobs(older_than=age, after=last, limit=BATCH)
+
+    return await _remove_each(deps, find, _forget_job, walk="job", kind="job")
+
+
+async def _forget_job(deps: Dependencies, job_id: UUID) -> bool:
+    # In a transaction of its own: one that cannot be removed keeps no other.
     async with deps.database.transaction() as tx:
-        age = deps.storage.retention.jobs
-        forgotten = await tx.retention.forget_jobs(older_than=age, limit=JOB_BATCH)
-    deps.meter.expired.labels("job").inc(forgotten)
-    return forgotten >= JOB_BATCH
+        return await tx.retention.forget_job(job_id)
 
 
 async def forget_callbacks(deps: Dependencies) -> bool:

@@ -25,10 +25,13 @@ _OF_HOLD = """
         coalesce(sum(amount) FILTER (WHERE kind = 'hold' AND source = 'debt'), 0) AS kept_lent
     FROM transfer WHERE transfer.cause = hold.job_id::text
 """
-# A success of what had been given up is free, and fetched while nothing is held for it.
+# A success of what had been given up is free, and fetched while nothing is held for it. So is what
+# a second task brings: the first result has decided what is charged.
 _MAY_CHARGE = f"""
     attempt WHERE attempt.job_id = job.id AND {is_live("attempt.state")}
         AND coalesce(attempt.state <> 'succeeded' OR attempt.end_time <= hold.end_time, true)
+        AND NOT (hold.state <> 'open' AND
+            {exists("attempt AS maker WHERE maker.job_id = job.id AND maker.state = 'settled'")})
 """
 _OF_JOB = f"""
     SELECT job.state AS job_state, job.is_free, job.credits, job.is_ceiling, job.charged_credits,

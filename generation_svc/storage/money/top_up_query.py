@@ -119,11 +119,12 @@ WHERE id = %(id)s AND {UNLISTED} RETURNING id
 """
 """Makes the return of a payment due once more, unless Telegram lists it as returned."""
 
-# Those of which a try was in vain come last: they keep no other from its first.
+# Those of which a try was in vain come last: they keep no other from its first. What the list has
+# by now, such as a chargeback whose taker it does not name, goes back no second time.
 LEASE = f"""
 UPDATE top_up SET lease_token = gen_random_uuid(), lease_time = now() + %(span)s
 WHERE id IN (SELECT id FROM top_up WHERE bot_id = %(bot_id)s
-    AND (state = '{TopUpState.REFUNDING}' OR is_due_again)
+    AND (state = '{TopUpState.REFUNDING}' OR is_due_again AND {UNLISTED})
     AND (lease_time IS NULL OR lease_time <= now())
     ORDER BY lease_time NULLS FIRST, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING *, false AS is_refundable
