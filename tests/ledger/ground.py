@@ -138,7 +138,7 @@ class Ground:
 
 _TABLES = (
     "job, callback_receipt, breaker, transfer, wallet, hold, top_up, margin_rule, receipt,"
-    " star_transaction, request_key, money_cursor, wallet_import, cost_excess"
+    " star_transaction, request_key, money_cursor, wallet_import, cost_excess, credit_grant"
 )
 
 

@@ -98,6 +98,7 @@ class Money(RuleBasedStateMachine):
     @initialize(salt=NUMBERS)
     def begin(self, salt: int) -> None:
         self._salt = salt
+        self._events.story.append(f"salt {salt}")
         self._run(self._begin())
 
     async def _begin(self) -> None:
@@ -116,7 +117,7 @@ class Money(RuleBasedStateMachine):
         random = Random(f"{self._salt}/{number}/{self._met[number]}")
         (what,) = random.choices(list(WEIGHTS), list(WEIGHTS.values()))
         is_so = random.random() < 0.5
-        self._events.story.append(f"{what} ({is_so})")
+        self._events.story.append(f"{number}: {what} ({is_so})")
         self._run(getattr(self._events, what)(random, is_so))
 
     def teardown(self) -> None:
