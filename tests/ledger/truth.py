@@ -77,8 +77,8 @@ SELECT * FROM (SELECT
         FROM transfer WHERE kind = 'grant') AS given) AS sums
 WHERE had <> bought + brought + given - charged
 """
-# A late cost gives back from what was captured under a ceiling, so what was paid is the difference of
-# the two. That is nothing where a share of one credit is rounded down.
+# A late cost gives back from what was captured under a ceiling, so what was paid is the difference
+# of the two. That is nothing where a share of one credit is rounded down.
 _CHARGED_WRONGLY = """
 SELECT job.id FROM job JOIN LATERAL (SELECT count(*) FILTER (WHERE kind = 'capture') AS charges,
         coalesce(sum(amount) FILTER (WHERE target = 'income'), 0) AS taken,
