@@ -95,7 +95,7 @@ async def check_ledger(harness: Harness) -> None:
     wrong += await harness.query(_WRONG_HELD)
     wrong += await harness.query(_WRONG_BALANCES)
     wrong += await harness.query(_WRONG_HOLDS)
-    assert wrong == []
+    assert not wrong, wrong
 
 
 _WRONG_WALLETS = """
@@ -126,7 +126,9 @@ SELECT hold.* FROM hold JOIN job ON job.id = hold.job_id
 WHERE (hold.state = 'open') <> (job.state IN ('queued', 'running') OR job.state = 'cancelled'
     AND EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
         AND (attempt.state IN ('submitting', 'unknown', 'accepted') OR attempt.state = 'succeeded'
-            AND (hold.end_time IS NULL OR attempt.end_time <= hold.end_time))))
+            AND (hold.end_time IS NULL OR attempt.end_time <= hold.end_time)))
+    AND NOT EXISTS (SELECT FROM attempt WHERE attempt.job_id = job.id
+        AND attempt.state = 'settled'))
 """
 
 

@@ -31,6 +31,8 @@ class Fuse:
     """How many transactions; None for ever."""
     is_committed: bool = False
     """Whether the last of them takes place."""
+    has_dead: bool = False
+    """Whether somebody was killed and not buried yet."""
 
     def burns(self) -> bool:
         """Count a transaction, and return whether it is the last one. Raises Killed after that."""
@@ -54,13 +56,17 @@ class FragileDatabase:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Begin a transaction, of which one ends with the process."""
-        is_last = self._fuse.burns()
-        async with self._database.transaction() as tx:
-            yield tx
-            if is_last and not self._fuse.is_committed:
+        try:
+            is_last = self._fuse.burns()
+            async with self._database.transaction() as tx:
+                yield tx
+                if is_last and not self._fuse.is_committed:
+                    raise Killed
+            if is_last:
                 raise Killed
-        if is_last:
-            raise Killed
+        except Killed:
+            self._fuse.has_dead = True  # only now: others may come while it is rolled back
+            raise
 
 
 class Ground:
@@ -70,6 +76,8 @@ class Ground:
         self.replicas, self.fuse = replicas, fuse
         self.reached: Counter[str] = Counter()
         """What all examples came to, and how often."""
+        self.failure: BaseException | None = None
+        """What went wrong first."""
         self._loop = asyncio.get_running_loop()
         self._turns = cycle(replicas)
         self._catalog = replicas[0].deps.models.catalog
@@ -89,6 +97,11 @@ class Ground:
 
     def bury(self) -> None:
         """Have all that waited for a killed process know that it is gone."""
+        if not self.fuse.has_dead:
+            # Whoever was told so itself and is here again buries nobody: of two that are done
+            # again at once, each would end the other for ever.
+            return
+        self.fuse.has_dead = False
         for each in self.replicas:
             waiting = each.deps.acceptance._waiting
             while waiting:
@@ -101,7 +114,7 @@ class Ground:
 
     async def empty(self) -> None:
         """Begin again with an empty ledger."""
-        self.fuse.left = None
+        self.fuse.left, self.fuse.has_dead = None, False
         self._turns = cycle(self.replicas)
         await self.harness.empty(_TABLES)
         await self.harness.query("UPDATE money_state SET sales_closed_reason = NULL")
@@ -125,7 +138,7 @@ class Ground:
 
 _TABLES = (
     "job, callback_receipt, breaker, transfer, wallet, hold, top_up, margin_rule, receipt,"
-    " star_transaction, request_key, money_cursor, wallet_import, cost_excess"
+    " star_transaction, request_key, money_cursor, wallet_import, cost_excess, credit_grant"
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -69,7 +68,7 @@ class JobEvents(Events):
         }
         create = partial(self._create, request)
         if is_twice and random.random() < 0.5:
-            await asyncio.gather(self.do(create), self.do(create))
+            await self.at_once(self.do(create), self.do(create))
         else:
             for _ in range(1 + is_twice):
                 await self.do(create)

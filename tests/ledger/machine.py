@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
+from collections.abc import Coroutine
 from functools import partial
 from random import Random
 from typing import Any, cast
 
-from hypothesis import HealthCheck, Phase, note, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -80,7 +81,8 @@ class Events(JobEvents, MoneyEvents):
         await self.later(0.1)
         self.is_together = True
         both = ((first, number), (first, number) if is_alike else (other, number + 1))
-        await asyncio.gather(*(getattr(self, what)(Random(n), is_so) for what, n in both))
+        self.story += [f"  {what} ({is_so}, {n})" for what, n in both]
+        await self.at_once(*(getattr(self, what)(Random(n), is_so) for what, n in both))
         self.is_together = False
 
 
@@ -96,7 +98,8 @@ class Money(RuleBasedStateMachine):
     @initialize(salt=NUMBERS)
     def begin(self, salt: int) -> None:
         self._salt = salt
-        self._ground.run(self._begin())
+        self._events.story.append(f"salt {salt}")
+        self._run(self._begin())
 
     async def _begin(self) -> None:
         await self._ground.empty()
@@ -114,8 +117,8 @@ class Money(RuleBasedStateMachine):
         random = Random(f"{self._salt}/{number}/{self._met[number]}")
         (what,) = random.choices(list(WEIGHTS), list(WEIGHTS.values()))
         is_so = random.random() < 0.5
-        note(f"{what} ({is_so})")
-        self._ground.run(getattr(self._events, what)(random, is_so))
+        self._events.story.append(f"{number}: {what} ({is_so})")
+        self._run(getattr(self._events, what)(random, is_so))
 
     def teardown(self) -> None:
         self._ground.fuse.left = None
@@ -123,7 +126,15 @@ class Money(RuleBasedStateMachine):
 
     @invariant()
     def nothing_differs(self) -> None:
-        self._ground.run(check(self._events))
+        self._run(check(self._events))
+
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        try:
+            self._ground.run(coroutine)
+        except BaseException as error:
+            error.add_note("\n".join(["what happened:", *self._events.story]))
+            self._ground.failure = self._ground.failure or error
+            raise
 
 
 def walk(ground: Ground, *, examples: int, seed_: int | None, is_long: bool) -> None:
@@ -143,4 +154,11 @@ def walk(ground: Ground, *, examples: int, seed_: int | None, is_long: bool) -> 
     )
     if seed_ is not None:
         machine = seed(seed_)(machine)
-    run_state_machine_as_test(machine, settings=chosen)
+    ground.failure = None
+    try:
+        run_state_machine_as_test(machine, settings=chosen)
+    except Flaky as flaky:
+        # What two do at once, and what is read again after seconds, differs from time to time. So
+        # what went wrong may not come again, and is told as it was.
+        assert ground.failure is not None
+        raise ground.failure from flaky

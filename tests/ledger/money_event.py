@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -43,7 +42,7 @@ class MoneyEvents(Events):
         if random.random() < 0.2 and paid.payment.is_stars and paid.is_listed:
             return  # the update is lost
         if is_twice and random.random() < 0.5:
-            await asyncio.gather(self._tell(paid), self._tell(paid))
+            await self.at_once(self._tell(paid), self._tell(paid))
         else:
             for _ in range(1 + is_twice):
                 await self._tell(paid)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
-
-from hypothesis import note
 
 from generation_svc.domain.error import AtelierError, Unavailable
 from generation_svc.domain.job import Job
@@ -22,8 +20,13 @@ HOUSE = "house"
 PAYERS = (*OWNERS, HOUSE)
 LIMIT = 40
 """How many credits that wallet may owe in a month."""
-LIVES = 4
-"""How often something is tried: what a killed process read in the background may end it again."""
+LIVES = 8
+"""How often something is tried.
+
+Each kill ends it twice at most: itself, and what it waits for in another process that has not come
+to its end. Beside it two others may order another kill each, and what a killed process read in the
+background may end it once more.
+"""
 _T = TypeVar("_T")
 
 
@@ -53,6 +56,8 @@ class Events:
         self.batches: list[ImportBatch] = []
         self.is_together = False
         """Whether two things happen at once; time stands still meanwhile."""
+        self.story: list[str] = []
+        """What happened, for whoever reads of a failure."""
         self._numbers = 0
 
     async def do(self, work: Callable[[Harness], Awaitable[_T]]) -> _T | None:
@@ -62,7 +67,7 @@ class Events:
                 return await self._one(work)
             except (Killed, asyncio.CancelledError):
                 self.ground.bury()
-                note("it was killed, and another one did it again")
+                self.story.append("  it was killed, and another one did it again")
             finally:
                 self.ground.fuse.left = None
         raise AssertionError("nobody killed it any more")
@@ -73,8 +78,15 @@ class Events:
         except Unavailable:
             raise  # two that wait for each other, for example
         except (AtelierError, TimeoutError) as error:
-            note(repr(error))
+            self.story.append(f"  {error!r}")
             return None
+
+    async def at_once(self, *works: Coroutine[Any, Any, object]) -> None:
+        """Have all of them happen at once; also what failed is over only when all others are."""
+        outcomes = await asyncio.gather(*works, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def later(self, hours: float) -> None:
         """Let time pass, in the same month."""

@@ -25,18 +25,17 @@ _OF_HOLD = """
         coalesce(sum(amount) FILTER (WHERE kind = 'hold' AND source = 'debt'), 0) AS kept_lent
     FROM transfer WHERE transfer.cause = hold.job_id::text
 """
-# A success of what had been given up is free, and fetched while nothing is held for it. So is what
-# a second task brings: the first result has decided what is charged.
+# A success of what had been given up is free, and fetched while nothing is held for it. The first
+# result that is stored ends the hold, though another task of the job may come later.
 _MAY_CHARGE = f"""
     attempt WHERE attempt.job_id = job.id AND {is_live("attempt.state")}
         AND coalesce(attempt.state <> 'succeeded' OR attempt.end_time <= hold.end_time, true)
-        AND NOT (hold.state <> 'open' AND
-            {exists("attempt AS maker WHERE maker.job_id = job.id AND maker.state = 'settled'")})
 """
+_IS_STORED = exists("attempt WHERE attempt.job_id = job.id AND attempt.state = 'settled'")
 _OF_JOB = f"""
     SELECT job.state AS job_state, job.is_free, job.credits, job.is_ceiling, job.charged_credits,
         job.state IN ('queued', 'running') OR job.state = 'cancelled' AND
-            {exists(_MAY_CHARGE)} AS is_under_way,
+            {exists(_MAY_CHARGE)} AND NOT {_IS_STORED} AS is_under_way,
         job.result
     FROM job WHERE job.id = hold.job_id LIMIT 1
 """
