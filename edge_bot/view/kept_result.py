@@ -47,5 +47,5 @@ def _may_come(job: pb.Job) -> bool:
     if job.state == pb.JOB_STATE_FAILED:
         return job.failure.reason == pb.FAILURE_REASON_FINISH_DEADLINE
     if not job.price.is_free and int(job.price.credits or 0):
-        return not job.HasField("charged_credits")  # it is told once nothing more can come
+        return not job.HasField("charged_credits")  # told with the verdict; later is rare
     return job.HasField("finish_deadline_time")  # the provider has it, or had it

@@ -57,6 +57,22 @@ def age(time: datetime | None) -> datetime | None:
     return time and max(time - TICK, OLDEST)
 
 
+def came(attempt: Attempt) -> Attempt:
+    """Return an attempt with the times of a success that comes now."""
+    begin = attempt.accept_time or attempt.submit_time
+    if begin <= OLDEST:
+        return late(attempt, time=NOW)
+    return replace(attempt, accept_time=begin, end_time=None)
+
+
+def late(attempt: Attempt, *, time: datetime) -> Attempt:
+    """Return an attempt with the times of a success after the hard stop, wherever that was.
+
+    When any other success came matters to nobody, and is not kept.
+    """
+    return replace(attempt, accept_time=time - TIMING.hard_deadline - TICK, end_time=time)
+
+
 def remembered(value: object) -> object:
     """Return what somebody was told of the database, a tick later."""
     match value:
@@ -68,8 +84,13 @@ def remembered(value: object) -> object:
                 start_deadline_time=start - TICK,
                 finish_deadline_time=finish and finish - TICK,
             )
-        case Attempt(submit_time=submit, accept_time=accept):
-            return replace(value, submit_time=submit - TICK, accept_time=accept and accept - TICK)
+        case Attempt(submit_time=submit, accept_time=accept, end_time=end):
+            return replace(
+                value,
+                submit_time=submit - TICK,
+                accept_time=accept and accept - TICK,
+                end_time=end and end - TICK,
+            )
         case Claim() | Delivery():
             return replace(value, job=cast(Job, remembered(value.job)))
         case tuple():

@@ -13,7 +13,7 @@ from generation_svc.domain.account import Account
 from generation_svc.domain.attempt import Attempt, AttemptState, is_overdue
 from generation_svc.domain.observation import Observation, Source
 from runtime.token import token_hash as hash_of
-from tests.model.clock import NOW, TICK, after
+from tests.model.clock import NOW, TICK, after, came
 from tests.model.memory_store import Store, answered
 from tests.model.table import AttemptRow
 from tests.model.world import token
@@ -125,7 +125,7 @@ class MemoryAttemptStore(Store):
     ) -> Attempt:
         row, tries = self._row(attempt_id), self._row(attempt_id).attempt.fetch_tries
         cost = row.cost if observation.cost is None else observation.cost
-        fetch_time = after(lease) if lease else NOW
+        fetch_time, timed = after(lease) if lease else NOW, came(row.attempt)
         times = {"read_time": None, "fetch_time": fetch_time, "cost_time": None}
         self._set(
             row,
@@ -133,7 +133,8 @@ class MemoryAttemptStore(Store):
             state=AttemptState.SUCCEEDED,
             observation=replace(observation, cost=cost),
             task_id=row.attempt.task_id or observation.task_id,
-            accept_time=row.attempt.accept_time or row.attempt.submit_time,
+            accept_time=timed.accept_time,
+            end_time=timed.end_time,
             fetch_tries=_next_try(tries) if lease else tries,
         )
         return self._row(attempt_id).attempt

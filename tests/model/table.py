@@ -16,7 +16,7 @@ from generation_svc.domain.port.callback import StoredCallback
 from generation_svc.domain.top_up import TopUp, TopUpState
 from tests.ledger_rule import Hold
 from tests.model.account import Accounts
-from tests.model.clock import NOW, OLDEST, TICK, TIMING, age, due
+from tests.model.clock import NOW, OLDEST, TICK, TIMING, age, due, late
 from tests.model.world import JOB_ID, TOP_UP_ID
 
 MODEL_ID = "z-image"
@@ -217,6 +217,8 @@ def _aged_attempt(row: AttemptRow) -> AttemptRow:
         submit_time=max(row.attempt.submit_time - TICK, OLDEST),
         accept_time=age(row.attempt.accept_time),
     )
+    if row.attempt.end_time:
+        attempt = late(attempt, time=max(row.attempt.end_time - TICK, OLDEST))
     return replace(
         row,
         attempt=attempt,
@@ -230,7 +232,7 @@ def _aged_attempt(row: AttemptRow) -> AttemptRow:
 def _plain_attempt(row: AttemptRow, job: Job) -> AttemptRow:
     attempt = row.attempt
     if attempt.state is not AttemptState.SUCCEEDED:
-        attempt = replace(attempt, observation=None)
+        attempt = replace(attempt, observation=None, end_time=None)
     may_be_kept = job.state is not JobState.SUCCEEDED and attempt.is_written_off
     is_over = job.state in FINAL_STATES and not attempt.is_live and not may_be_kept
     if attempt.state in _OVER or is_over:
