@@ -30,8 +30,8 @@ async def begin(deps: Dependencies, tx: Transaction, *, model_id: str, text: str
     """Hide a model that the provider refused, and tell the operator."""
     rest = deps.timing.model_rest
     is_news = await tx.models.begin_outage(model_id, rest=rest, text=text[:_MAX_TEXT])
-    # This process refuses new jobs at once; the others read of it within a second.
-    deps.models.off.expire()
+    # Once it is durable this process refuses new jobs at once; the others read it within a second.
+    tx.at_end(lambda _: deps.models.off.expire())
     deps.meter.models_switched_off.labels(model_id).inc()
     log = _logger.error if is_news else _logger.warning
     log(

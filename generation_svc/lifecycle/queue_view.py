@@ -48,6 +48,7 @@ class Recent(Generic[_T]):
         self._rest_factor, self._longest_rest_seconds = rest_factor, longest_rest_seconds
         self._good_until = float("-inf")
         self._reading: asyncio.Task[None] | None = None
+        self._expirations = 0
 
     async def get(self, read: Callable[[Transaction], Awaitable[_T]], *, database: Database) -> _T:
         """Return the value, read just now if it had to be."""
@@ -67,13 +68,14 @@ class Recent(Generic[_T]):
         return self._value
 
     def expire(self) -> None:
-        """Have the value read again at the next call."""
+        """Have the value read again at the next call, also if it is being read now."""
         self._good_until = float("-inf")
+        self._expirations += 1
 
     async def _renew(
         self, read: Callable[[Transaction], Awaitable[_T]], database: Database
     ) -> None:
-        rest = self._seconds
+        rest, expirations = self._seconds, self._expirations
         try:
             async with database.transaction() as tx:
                 started = loop_time()
@@ -84,7 +86,8 @@ class Recent(Generic[_T]):
                 "a cached value could not be read again; the old one is used", error=str(error)
             )
         finally:
-            self._good_until = loop_time() + rest
+            if self._expirations == expirations:  # else it may have seen what was before
+                self._good_until = loop_time() + rest
             self._reading = None
 
     def _rest_after(self, query_seconds: float) -> float:

@@ -14,7 +14,11 @@ from tests.e2e.stack import Shape, Stack
 
 SHAPE = Shape(
     time_scale=0.03,
-    service={"KIE_CREATE_LIMIT": "1000", "KIE_READ_LIMIT": "1000"},
+    service={
+        "KIE_CREATE_LIMIT": "1000",
+        "KIE_READ_LIMIT": "1000",
+        "MODEL_REST_S": "86400",  # what is off stays so to the end of the module
+    },
     sandbox={
         "SANDBOX_KIE_DURATION_S": "0.3",
         "SANDBOX_KIE_VISIBLE_AFTER_S": "0.1",

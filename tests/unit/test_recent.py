@@ -51,6 +51,18 @@ async def test_it_is_read_once_for_all_who_want_it(slow: SlowDatabase) -> None:
     assert await told(recent, slow) == 2
 
 
+async def test_what_expires_while_it_is_read_is_read_again(slow: SlowDatabase) -> None:
+    recent = Recent(0, seconds=60)
+    slow.query_seconds = 0.02
+    reading = asyncio.create_task(told(recent, slow))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it has begun
+    recent.expire()
+    assert await reading == 1
+    assert await told(recent, slow) == 2
+    assert await told(recent, slow) == 2
+
+
 async def test_a_query_that_takes_long_is_made_less_often(slow: SlowDatabase) -> None:
     recent = Recent(0, seconds=0.01, rest_factor=1000, longest_rest_seconds=60)
     slow.query_seconds = 0.05
