@@ -115,7 +115,11 @@ class Person:
         async def look() -> Json | None:
             return next(filter(find, await self.heard()), None)
 
-        return await until(look, within_s=MAX_WAIT_S, what=f"{what} in {await self.heard()}")
+        try:
+            return await until(look, within_s=MAX_WAIT_S, what=what)
+        except AssertionError as error:
+            error.add_note(f"The bot said {await self.heard()}")
+            raise
 
     async def reads(self, words: str) -> Json:
         """Wait until the bot says these words."""
