@@ -6,11 +6,9 @@ READY  := $(VENV)/.ready
 # The oldest PostgreSQL that is supported, for the storage tests (Debian: apt install postgresql-15).
 POSTGRES_15_BIN ?= /usr/lib/postgresql/15/bin
 STORAGE_TESTS    = $(filter-out %_planted.py %_property.py,$(wildcard $(patsubst %,tests/integration/test_%*.py,storage_ lifecycle_ ledger_ star_ sweep_ top_up)))
-# Tests of real programs mostly wait, and the others mostly compute: side by side they fill two cores.
-PROGRAM_TESTS    = tests/chaos tests/e2e tests/fuzz
-# A module stays in one process: its fixtures are real programs. The long ones come first by their names. What
-# the first run has compiled, the asserts of the tests above all, the next one does not compile again.
-PYTEST           = PYTHONDONTWRITEBYTECODE= GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# A module stays in one process: its fixtures are real programs. The long ones come first by their names. Three
+# fill two cores, since tests of programs mostly wait. What one run has compiled, the next one need not compile.
+PYTEST           = PYTHONDONTWRITEBYTECODE= GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test rolling e2e-free e2e-all chaos model inputs fuzz check check-code check-layers check-contract check-drift \
@@ -34,14 +32,7 @@ run: $(READY) ## Run everything here: a sandbox stands in where no key is given
 	@$(BIN)/python -m devrun.run
 
 test: $(READY) ## Run every test that needs no browser
-	@$(MAKE) -s -j2 -Otarget test-parts test-programs
-
-.PHONY: test-parts test-programs
-test-parts: $(READY)
-	@$(PYTEST) $(addprefix --ignore=,$(PROGRAM_TESTS))
-
-test-programs: $(READY)
-	@$(PYTEST) $(PROGRAM_TESTS)
+	@$(PYTEST)
 
 rolling: $(READY) ## Restart every process in turn under load, ten times, and see that nothing is lost or late
 	@ROLLING_ROUNDS=10 $(BIN)/python -m pytest -q tests/e2e/test_rolling.py
