@@ -61,6 +61,8 @@ class DeliveryDesk(DeliveryServiceServicer):
         self.stale: set[str] = set()
         self.unavailable = 0
         self.leases = 0
+        self.waiting = 0
+        """How many calls wait for a delivery now."""
         self.skew = timedelta(0)
         self.links: dict[str, UploadLink] = {}
         self.has_links = False
@@ -77,11 +79,14 @@ class DeliveryDesk(DeliveryServiceServicer):
 
     async def LeaseDeliveries(self, request: Any, context: Any) -> Any:
         self.leases += 1
+        self.waiting += 1
         try:
             async with asyncio.timeout(request.wait.ToTimedelta().total_seconds()):
                 delivery = await self._due.get()
         except TimeoutError:
             return delivery_pb.LeaseDeliveriesResponse()
+        finally:
+            self.waiting -= 1
         lease_s = request.lease_duration.ToTimedelta().total_seconds()
         delivery.lease_expire_time.FromDatetime(
             datetime.now(UTC) + self.skew + timedelta(seconds=lease_s)

@@ -127,12 +127,22 @@ async def test_a_result_survives_a_kill_between_its_lease_and_its_sending(edge: 
     edge.service.delivery.offer(delivery(job, message_id=message_id))
     async with running(edge) as first:
         await until(lambda: was_leased(edge))
-        await first.end(signal.SIGKILL)
+        await kill(first, edge)
     edge.service.delivery.unavailable = 0
     edge.service.delivery.offer(delivery(job, message_id=message_id))
     async with running(edge):
         assert not (await edge.service.delivery.outcome(within_s=60)).sent.is_edit
     assert len([one for one in await edge.messages() if "photo" in one]) == 1
+
+
+async def kill(process: Process, edge: Harness) -> None:
+    """Kill an edge and wait for the end of its calls, one of which would take the next delivery."""
+    await process.end(signal.SIGKILL)
+    await until(lambda: is_nobody_waiting(edge))
+
+
+async def is_nobody_waiting(edge: Harness) -> bool:
+    return not edge.service.delivery.waiting
 
 
 async def was_leased(edge: Harness) -> bool:
@@ -146,7 +156,7 @@ async def test_a_result_survives_a_kill_between_its_sending_and_its_report(edge:
     edge.service.delivery.offer(delivery(job, message_id=message_id))
     async with running(edge) as first:
         await until(lambda: edge.telegram.calls("sendPhoto"))
-        await first.end(signal.SIGKILL)
+        await kill(first, edge)
     edge.service.delivery.offer(delivery(job, message_id=message_id, maybe_sent=True))
     async with running(edge):
         assert (await edge.service.delivery.outcome(within_s=60)).sent.is_edit
