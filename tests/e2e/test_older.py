@@ -42,7 +42,7 @@ async def test_an_earlier_release_ends_no_paid_job_and_goes_on_with_free_ones(
 ) -> None:
     owner = f"beside release {release}"
     await give(running, owner)
-    await running.kie.configure(model_duration_s={IMAGEN: 2})
+    await running.kie.configure(model_duration_s={IMAGEN: 6})  # all run at one time for a while
     await running.kie.fault("generation_failed", match="in vain")
     replica = older.older(running, tmp_path, release=release)
     async with older.started(running, replica) as there:

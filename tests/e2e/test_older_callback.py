@@ -34,7 +34,7 @@ async def test_a_callback_told_to_an_earlier_release_ends_its_paid_job(
 ) -> None:
     owner = "told elsewhere"
     await give(running, owner)
-    await running.kie.configure(model_duration_s={IMAGEN: 3})
+    await running.kie.configure(model_duration_s={IMAGEN: 6})
     await running.kie.fault("generation_failed", match="in vain")
     async with older.started(running, older.older(running, tmp_path, listen=OLDER)):
         paid = [await buy(running, each, owner=owner) for each in ("a fox", "in vain")]
