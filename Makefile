@@ -6,9 +6,9 @@ READY  := $(VENV)/.ready
 # The oldest PostgreSQL that is supported, for the storage tests (Debian: apt install postgresql-15).
 POSTGRES_15_BIN ?= /usr/lib/postgresql/15/bin
 STORAGE_TESTS    = $(filter-out %_planted.py %_property.py,$(wildcard $(patsubst %,tests/integration/test_%*.py,storage_ lifecycle_ ledger_ star_ sweep_ top_up)))
-# A module stays in one process: its fixtures are real programs. The long ones come first by their names. Three
-# fill two cores, since tests of programs mostly wait. What one run has compiled, the next one need not compile.
-PYTEST           = PYTHONDONTWRITEBYTECODE= GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+# A module stays in one process: its fixtures are real programs. The long ones come first by their names. More than
+# two processes gained little on two cores. What one run has compiled, the next one need not compile.
+PYTEST           = PYTHONDONTWRITEBYTECODE= GRPC_VERBOSITY=NONE $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test rolling e2e-free e2e-all chaos model inputs fuzz check check-code check-layers check-contract check-drift \
