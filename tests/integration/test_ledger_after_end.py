@@ -177,18 +177,6 @@ async def test_a_second_result_is_read_for_its_cost_and_no_more(harness: Harness
     assert await differences(harness) == []
 
 
-async def test_nothing_is_missing_while_another_task_of_a_paid_job_may_come(
-    harness: Harness,
-) -> None:
-    job = await made_twice(harness)
-    await cancel_job(harness.deps, CALLER, job_id=job.id)
-    await harness.callback(SUCCESS, call=2)
-    await harness.fetch_all()
-    assert [each["state"] for each in await harness.attempts(job)] == ["unknown", "settled"]
-    assert await holds(harness) == [("captured", int(job.price.credits))]
-    assert await differences(harness) == []
-
-
 async def test_a_late_cost_changes_nothing_where_the_price_was_exact(harness: Harness) -> None:
     job = await harness.made(**IMAGEN)
     harness.provider.tasks["task-1"] = replace(SUCCESS, cost=Decimal(1))
